@@ -1,0 +1,52 @@
+"""The state of a connection to a source, in words a user would recognise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SourceState(StrEnum):
+    """Where a source is. LIVE and QUIET are connected; every other state means that posts may be missed."""
+
+    STARTING = "starting"  # not connected yet in this run
+    CONNECTING = "connecting"  # asking for a connection
+    LIVE = "live"  # connected, bytes arrive
+    QUIET = "quiet"  # connected, keep-alives arrive, no posts for a while
+    STALLED = "stalled"  # connected, but silent for longer than the source allows
+    WAITING = "waiting"  # backing off before the next connection
+    PAUSED = "paused"  # closed by the user
+    STOPPED = "stopped"  # ended: by the user, or for good by the source
+
+    @property
+    def connected(self) -> bool:
+        """Whether posts arrive in this state, if there are any."""
+        return self in (SourceState.LIVE, SourceState.QUIET)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A source's own window for connects: `remaining` of `limit` until `reset_at` (seconds since 1970)."""
+
+    limit: int
+    remaining: int
+    reset_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One source's connection as front ends show it. Times are seconds since 1970; None: not known yet."""
+
+    source: str
+    state: SourceState = SourceState.STARTING
+    since: float = 0.0  # when this state was entered
+    reason: str = ""  # why, in words: "X 503 Service Unavailable"
+    wait_until: float | None = None  # end of the current back-off
+    last_byte_at: float | None = None
+    last_post_at: float | None = None
+    connects: int = 0  # connections asked for in this run
+    reconnects: int = 0  # connections made in this run after the first one
+    rate_limit: RateLimit | None = None
+    lag: float | None = None  # seconds from a post's creation to its arrival, of the newest posts
+    queue: int = 0  # lines read and not yet decoded
+    queue_limit: int = 0  # the reader waits when the queue is this long

@@ -1,0 +1,1 @@
+"""The journal: one SQLite file that every post lands in first."""

@@ -1,0 +1,63 @@
+"""Post: one message of any source, decoded into the fields that every part of the program shares.
+
+A Post is plain data and never changes. It promises that every string is valid Unicode (no lone surrogate) and
+that `text` is the whole text with HTML entities resolved. Nothing in it was made safe for a terminal: that is the
+screen's work. What a source cannot know is an empty value, never a guess.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+RefKind = Literal["retweeted", "quoted", "replied_to"]
+
+
+class Author(msgspec.Struct, frozen=True):
+    """Who wrote a post. `username` is without `@`; fields that the source did not give are empty."""
+
+    id: str = ""
+    username: str = ""
+    name: str = ""
+
+
+class Ref(msgspec.Struct, frozen=True):
+    """Another post that this one refers to, by its id in the same source."""
+
+    kind: RefKind
+    id: str
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """One post.
+
+    `id` is unique within `source`, an opaque string. `text` is the whole text: a long post's `note_tweet`,
+    a retweet's original where the source gave it. `tags` are without `#`, `mentions` without `@`, both as
+    written; `links` are expanded addresses. `edit_of` is the id of the first version when this is a later one.
+    `quoted_text` is the text of a quoted post, kept apart because matching uses it only by setting.
+    """
+
+    source: str
+    id: str
+    text: str
+    created_at: datetime | None = None
+    author: Author = Author()
+    lang: str = ""
+    tags: tuple[str, ...] = ()
+    mentions: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    metrics: dict[str, int] = {}
+    refs: tuple[Ref, ...] = ()
+    edit_of: str = ""
+    quoted_text: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name of this post in every store: `<source>:<id>`."""
+        return f"{self.source}:{self.id}"
+
+    def ref(self, kind: RefKind) -> str:
+        """The id of the first reference of that kind, or an empty string."""
+        return next((ref.id for ref in self.refs if ref.kind == kind), "")

@@ -1,0 +1,57 @@
+"""The contract that every sink keeps. A new sink is one file here and one line in the registry.
+
+A sink is handed batches in the journal's order and answers for each row. It may be handed a row again (after
+a crash, or when a write was taken but not answered): it must then neither store it twice nor count its own
+earlier write as somebody else's. It never retries by itself: it raises Unavailable, and the delivery thread waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from core.post import Post
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """One row of the journal on its way to a sink. `seq` is the row's number in the journal of `capture`."""
+
+    capture: str  # the id of the capture that owns the journal
+    seq: int
+    post: Post
+    matched: tuple[str, ...]
+    received_at: float  # seconds since 1970
+    backfilled: bool
+    raw: bytes
+
+
+class Outcome(Enum):
+    """What became of a row."""
+
+    STORED = "stored"  # by this write, or by an earlier one of this capture
+    DUPLICATE = "duplicate"  # somebody else had stored that post before
+
+
+class Sink(Protocol):
+    """A store that posts are delivered to."""
+
+    name: str  # the kind: "mongodb"
+    target: str  # where to, without secrets; also the name of the durable cursor
+
+    def open(self) -> None:
+        """Connect and create what is missing. May be called again after Unavailable.
+
+        Raises Unavailable (try again) or StoreRefused (no retry helps).
+        """
+
+    def write(self, rows: Sequence[StoredRow]) -> list[Outcome]:
+        """Store the rows durably; one outcome per row, in order.
+
+        Raises Unavailable or StoreRefused; then some of the rows may have been stored all the same.
+        """
+
+    def close(self) -> None:
+        """Let go of the connection. Never raises."""

@@ -1,0 +1,141 @@
+"""Snapshot: one moment of a capture, frozen. It is all that any front end ever reads.
+
+Front ends ask for it with `Capture.snapshot(since=SEQ)`, at a pace of their own; taking one costs microseconds
+and never waits for ingest. Times are seconds since 1970 UTC; what is not known is None, never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from core.counters import Counters
+from core.health import Health
+from core.post import Post
+
+
+class Verdict(StrEnum):
+    """What the capture did with a consumed post."""
+
+    MATCHED = "matched"  # about the topic, and new here
+    DUPLICATE = "duplicate"  # about the topic, already in the journal
+    FILTERED = "filtered"  # not about the topic
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRow:
+    """One consumed post as the feed shows it. `seq` rises by one with every consumed post of this run."""
+
+    seq: int
+    post: Post
+    verdict: Verdict
+    matched: tuple[str, ...]  # the topic terms that matched, as the user wrote them
+    received_at: float
+    backfilled: bool = False
+
+
+class SinkState(StrEnum):
+    """Where a sink is."""
+
+    STARTING = "starting"  # not reached yet
+    OK = "ok"  # writes are taken
+    DOWN = "down"  # retried by itself; the journal holds what waits
+    REFUSED = "refused"  # no retry mends it; the words say what to do
+
+
+@dataclass(frozen=True, slots=True)
+class SinkStatus:
+    """One sink. `stored` and `duplicate` count its whole life; `of_record` marks the store of record."""
+
+    name: str  # "mongodb"
+    target: str  # where to, without secrets: "localhost:27017/bieber_tui.posts"
+    of_record: bool
+    state: SinkState = SinkState.STARTING
+    since: float = 0.0
+    behind: int = 0  # rows of the journal that the sink has not yet
+    stored: int = 0
+    duplicate: int = 0
+    rate: float = 0.0  # rows settled per second, over the last 10 s
+    write_ms: float | None = None  # the slowest of the last 100 writes, milliseconds
+    error: str = ""  # the last error while it lasts, in words
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A span in which the source may have produced posts that we did not receive. `end` None: still open."""
+
+    source: str
+    start: float
+    end: float | None
+    reason: str
+    filled: Literal["no", "partly", "yes"] = "no"
+
+
+class Level(StrEnum):
+    """How loud an event is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, in words. `seq` rises by one with every event of this run."""
+
+    seq: int
+    at: float
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Counts per step of time, oldest first; the last value is the step that is not over yet.
+
+    `consumed[i]` and `matched[i]` are posts in the `step` seconds that begin at `start + i * step`.
+    """
+
+    step: float
+    start: float
+    consumed: tuple[int, ...] = ()
+    matched: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Speed of this run. The rates are over the last full 10 s; None before the first post."""
+
+    posts_per_s: float | None = None
+    match_rate: float | None = None  # 0 to 1
+    peak_per_s: int = 0
+    peak_at: float | None = None
+    seconds: Series = Series(step=1.0, start=0.0)  # the last 5 minutes
+    minutes: Series = Series(step=60.0, start=0.0)  # the last 60 minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One moment of a capture."""
+
+    at: float
+    started_at: float  # when this run began
+    keywords: str
+    topic: str
+    demo: bool
+    paused: bool
+    data_dir: str
+    run: Counters
+    life: Counters
+    per_source: dict[str, Counters]  # this run, by source
+    health: tuple[Health, ...]  # one a source
+    sinks: tuple[SinkStatus, ...]
+    gaps: tuple[Gap, ...]  # of the life, oldest first; at most the last 1,000
+    gap_count: int  # of the life
+    events: tuple[Event, ...]  # of this run, oldest first; at most the last 500
+    rates: Rates
+    rows: tuple[FeedRow, ...]  # consumed posts with seq > the `since` that was asked for, oldest first
+    last_seq: int  # of the newest consumed post of this run; 0 before the first
+    stopped: str = ""  # why the capture ended; empty while it runs

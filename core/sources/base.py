@@ -1,0 +1,74 @@
+"""The contract that every source keeps. A new source is one file here and one line in the registry.
+
+A source runs in one thread of its own, hands over each line unparsed with the time it came, and says how its
+connection is. It knows nothing of the query's meaning, the journal, the sinks or the screen: whatever goes
+wrong there never reaches it. It fails in two ways only: it waits and tries again by itself, or it gives up by
+raising SourceRefused with what the user must do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.health import RateLimit, SourceState
+from core.post import Post
+from core.snapshot import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a source can do besides delivering."""
+
+    resume: bool = False  # start again from a cursor
+    fill: bool = False  # fetch the posts of a gap afterwards
+    filters_upstream: bool = False  # delivers only what matches the keywords; it is believed
+    live_query: bool = False  # takes new keywords without a new connection
+
+
+class Outlet(Protocol):
+    """Where a source hands its lines and news. Every method may be called from the source's thread only."""
+
+    def deliver(self, raw: bytes, received_at: float, *, backfilled: bool = False) -> None:
+        """Hand over one line as it came, without its line end. Blocks while the queue is full."""
+
+    def touch(self, at: float) -> None:
+        """A byte arrived at that time, be it only a keep-alive."""
+
+    def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:
+        """The connection changed its state, and why, in words."""
+
+    def rate_limit(self, window: RateLimit) -> None:
+        """The source told its window for connects."""
+
+    def event(self, level: Level, text: str) -> None:
+        """Something worth a line in the event log."""
+
+
+class Source(Protocol):
+    """A stream of posts."""
+
+    name: str
+    capabilities: Capabilities
+
+    def run(self, outlet: Outlet) -> None:
+        """Stream until `stop()`; then return. May be called again afterwards.
+
+        Raises SourceRefused when no retry would help. Any other exception is a bug.
+        """
+
+    def stop(self) -> None:
+        """End `run` within one second, from any thread, whatever it waits for. Twice is harmless."""
+
+    def change_keywords(self, keywords: str) -> None:
+        """Capture something else from now on, also while `run` is connected.
+
+        Raises ConfigError or SourceRefused (the old keywords stay), or Unavailable (nothing is known to have
+        changed).
+        """
+
+    def decode(self, raw: bytes) -> Post:
+        """A delivered line as a Post. Pure: may be called from any thread.
+
+        Raises Undecodable with the reason. No input makes it raise anything else.
+        """

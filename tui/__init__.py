@@ -1,0 +1,1 @@
+"""The terminal: the dashboard and the command line. Draws snapshots, sends commands."""
