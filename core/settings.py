@@ -55,22 +55,16 @@ class XSettings(_Section):
     consumer_key: Secret | None = Field(None, description="the app's key, exchanged for a bearer token")
     consumer_secret: Secret | None = Field(None, description="the app's key's secret")
     backfill: bool = Field(False, description="fill gaps from recent search; every post found is billed")
-    stall_after: float = Field(
-        22.0, gt=0, description="seconds without a byte until the stream counts as stalled"
-    )
+    stall_after: float = Field(22.0, gt=0, description="seconds without a byte until the stream counts as stalled")
     connect_timeout: float = Field(10.0, gt=0, description="seconds to wait for a connection and its answer")
 
 
 class JournalSettings(_Section):
     """The local file that every post lands in first."""
 
-    scope: Literal["matched", "all"] = Field(
-        "matched", description="keep matched posts, or all consumed ones"
-    )
+    scope: Literal["matched", "all"] = Field("matched", description="keep matched posts, or all consumed ones")
     batch_size: int = Field(1000, ge=1, le=100_000, description="posts in one transaction at most")
-    batch_age: float = Field(
-        0.1, ge=0.001, le=10, description="seconds that a post waits for its batch at most"
-    )
+    batch_age: float = Field(0.1, ge=0.001, le=10, description="seconds that a post waits for its batch at most")
 
 
 class MongodbSettings(_Section):
@@ -156,9 +150,7 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
-        merged[key] = (
-            _merge(below, value) if isinstance(below, dict) and isinstance(value, Mapping) else value
-        )
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, Mapping) else value
     return merged
 
 
