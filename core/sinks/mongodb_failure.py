@@ -161,8 +161,8 @@ def _of_configuration(error: ConfigurationError, address: Address, known: bool) 
         )
     if address.srv and error.__cause__ is not None:
         return Unavailable(
-            f"the name {address.hosts} cannot be looked up just now ({said}). Check this machine's DNS and network."
-            f" {GOES_ON}"
+            f"the name {address.hosts} cannot be looked up just now ({said}). Check the DNS and the network of "
+            f"this machine. {GOES_ON}"
         )
     return StoreRefused(
         f"MongoDB at {address.hosts} cannot be used with this address: {said}", "Mend the store's address."
@@ -180,6 +180,13 @@ def _of_connection(error: Exception, address: Address, causes: Sequence[Exceptio
         if address.atlas
         else ""
     )
+    if isinstance(error, ServerSelectionTimeoutError) and re.match(
+        r"No (primary|replica set members match)", said
+    ):
+        return Unavailable(
+            f"the replica set at {address.hosts} has no primary just now; it usually elects one within seconds. "
+            f"If not, check its members. {GOES_ON}"
+        )
     if (
         any(isinstance(link, ssl.SSLCertVerificationError) for link in chain)
         or "CERTIFICATE_VERIFY_FAILED" in text
@@ -200,7 +207,7 @@ def _of_connection(error: Exception, address: Address, causes: Sequence[Exceptio
             f"the host name of {where} cannot be resolved. Check it for a typing error, and this machine's DNS "
             f"and network. {GOES_ON}"
         )
-    if "replica set named" in text or "replicaSet" in text:
+    if "replica set name" in text:
         return StoreRefused(
             f"{where} is no member of the replica set that the address names ({said})",
             "Mend or leave out replicaSet= in the address.",
