@@ -1,0 +1,247 @@
+"""The MongoDB store: each post is one document whose `_id` is the post's key, so that no post is there twice.
+
+Promises: a row is answered only when a majority of the server's members has it on disk. A row that is handed over
+again, after a crash or a lost answer, is recognised by the capture and the sequence number in its document and
+answered STORED; a post that somebody else stored is a DUPLICATE. A document is never refused for its content
+(mongodb_document.py), errors are words (mongodb_failure.py), secrets stay in the address (mongodb_address.py).
+
+A server that hangs is left after `mongodb.timeout` seconds; close() ends the wait at once. Uses only what MongoDB
+and FerretDB both have.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+from bson.raw_bson import RawBSONDocument
+from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient, ReadPreference
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+
+from core.errors import Unavailable
+from core.settings import MongodbSettings, Settings
+from core.sinks.base import Outcome, StoredRow
+from core.sinks.mongodb_address import Address, parse_address
+from core.sinks.mongodb_document import encode
+from core.sinks.mongodb_failure import duplicate_indexes, explain
+
+# What one insert may weigh. A slow line gets 2 MiB through within the timeout, and what went through stays:
+# a batch of large posts that never fits into one timeout would otherwise be sent for ever.
+INSERT_BYTES = 2 * 1024 * 1024
+
+INDEXES = (
+    IndexModel([("created_at", DESCENDING)]),
+    IndexModel([("received_at", DESCENDING)]),
+    IndexModel([("author.username", ASCENDING), ("created_at", DESCENDING)]),
+    IndexModel([("tags", ASCENDING), ("created_at", DESCENDING)]),
+    IndexModel([("matched", ASCENDING), ("created_at", DESCENDING)]),
+    IndexModel([("capture", ASCENDING), ("seq", ASCENDING)]),  # not unique: only _id decides what a duplicate is
+)
+INDEX_EXISTS = (85, 86)  # an index of that name or those fields, made by somebody else: good enough
+
+CLOSE_GRACE = 0.5  # seconds that close() gives the driver to say goodbye to the server
+
+T = TypeVar("T")
+
+# The driver logs what it sends, documents included, at DEBUG, and every lost server; we say the latter ourselves.
+logging.getLogger("pymongo").setLevel(logging.ERROR)
+
+
+def from_settings(url: str, settings: Settings) -> MongodbSink:
+    """The sink as the registry makes it."""
+    return MongodbSink(url, settings.mongodb)
+
+
+class MongodbSink:
+    """Posts into one collection. See core.sinks.base.Sink for what its methods promise.
+
+    Raises ConfigError at once for an address that cannot be right. close() is final.
+    """
+
+    name = "mongodb"
+
+    def __init__(self, url: str, settings: MongodbSettings) -> None:
+        self._settings = settings
+        wait = max(1, round(settings.timeout * 1000))
+        self._options: dict[str, Any] = {
+            "serverSelectionTimeoutMS": wait,
+            "connectTimeoutMS": wait,
+            "socketTimeoutMS": wait,
+            "wTimeoutMS": max(1, wait * 4 // 5),  # the server's own words come before our patience ends
+            "w": "majority",
+            "journal": True,
+            # A row sent again is recognised here, on every server, and the delivery thread decides when.
+            "retryWrites": False,
+            "retryReads": False,
+            "appname": "bieber-tui",
+        }
+        self._address: Address = parse_address(url, self._options)
+        self.target = f"{self._address.hosts}/{self._address.database}.{settings.collection}"
+        self._client: MongoClient[Any] | None = None
+        self._known = False  # connected to at least once
+        self._one_by_one = False
+        self._lock = threading.Lock()
+        self._closed = False
+        self._waiting: Future[Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"MongodbSink({self.target})"
+
+    def open(self) -> None:
+        """Connect, and create the collection and its indexes if they are missing."""
+        self._let_go()
+        self._answer(self._connect)
+        self._known = True
+
+    def write(self, rows: Sequence[StoredRow]) -> list[Outcome]:
+        """Insert the rows, in as many inserts as their number and size need."""
+        outcomes: list[Outcome] = []
+        for part, documents in self._parts(rows):
+            outcomes += self._answer(partial(self._insert, part, documents))
+        return outcomes
+
+    def close(self) -> None:
+        """End a wait that another thread is in, and let go of the connection."""
+        with self._lock:
+            self._closed = True
+            if self._waiting is not None:
+                self._waiting.cancel()
+        self._let_go()
+
+    def _connect(self) -> None:
+        client: MongoClient[Any] = MongoClient(self._address.url, connect=False, **self._options)
+        try:
+            client.admin.command("ping")
+            # FerretDB 1 reads the whole collection for {_id: {$in: …}}, but uses its key for a single _id.
+            self._one_by_one = "ferretdbVersion" in client.server_info()
+            posts = client.get_default_database(self._address.database)[self._settings.collection]
+            for index in INDEXES:
+                try:
+                    posts.create_indexes([index])
+                except OperationFailure as error:
+                    if error.code not in INDEX_EXISTS:
+                        raise
+        except (PyMongoError, OSError) as error:
+            failure = explain(error, self._address, _seen(client), known=self._known)
+            client.close()
+            raise failure from None
+        with self._lock:
+            if not self._closed:
+                self._client = client
+                return
+        client.close()
+
+    def _posts(self) -> Collection[Any]:
+        client = self._client
+        if client is None:
+            raise Unavailable(f"there is no connection to MongoDB at {self._address.hosts} yet")
+        database = client.get_default_database(self._address.database)
+        # Looked up at the primary whatever the address prefers: a secondary may not have yet what we ask about.
+        return database.get_collection(self._settings.collection, read_preference=ReadPreference.PRIMARY)
+
+    def _parts(self, rows: Sequence[StoredRow]) -> Iterator[tuple[list[StoredRow], list[RawBSONDocument]]]:
+        part: list[StoredRow] = []
+        documents: list[RawBSONDocument] = []
+        weight = 0
+        for row in rows:
+            encoded = encode(row, raw=self._settings.raw)
+            if part and (weight + len(encoded) > INSERT_BYTES or len(part) == self._settings.batch_size):
+                yield part, documents
+                part, documents, weight = [], [], 0
+            part.append(row)
+            documents.append(RawBSONDocument(encoded))
+            weight += len(encoded)
+        if part:
+            yield part, documents
+
+    def _insert(self, part: Sequence[StoredRow], documents: Sequence[RawBSONDocument]) -> list[Outcome]:
+        posts = self._posts()
+        outcomes = [Outcome.STORED] * len(part)
+        try:
+            try:
+                posts.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                refused = duplicate_indexes(error, self._address)
+                owners = self._owners(posts, [part[index].post.key for index in refused])
+                for index in refused:
+                    row = part[index]
+                    if owners[row.post.key] != (row.capture, row.seq):
+                        outcomes[index] = Outcome.DUPLICATE
+        except (PyMongoError, OSError) as error:
+            client = self._client
+            raise explain(error, self._address, _seen(client) if client else (), known=True) from None
+        return outcomes
+
+    def _owners(self, posts: Collection[Any], keys: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+        """Who stored these posts: key -> (capture, seq).
+
+        An insert that met only duplicates still waited for its write concern, so that what is read here from the
+        primary is on a majority too.
+        """
+        wanted = ("capture", "seq")
+        if self._one_by_one:
+            found = [posts.find_one({"_id": key}, wanted) for key in keys]
+        else:
+            found = list(posts.find({"_id": {"$in": list(keys)}}, wanted))
+        owners = {stored["_id"]: (stored.get("capture"), stored.get("seq")) for stored in found if stored}
+        if len(owners) < len(set(keys)):
+            raise Unavailable(
+                "posts were deleted from the collection while they were looked up; they are sent again"
+            )
+        return owners
+
+    def _answer(self, work: Callable[[], T]) -> T:
+        """Do `work` in a thread of its own, so that close() need not wait for a server that hangs.
+
+        After a close() the thread is left to end by its timeouts; what it may still store is recognised later.
+        """
+        answer: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                result = work()
+            except BaseException as error:  # noqa: BLE001 - handed to the caller as it is
+                with suppress(InvalidStateError):
+                    answer.set_exception(error)
+            else:
+                with suppress(InvalidStateError):
+                    answer.set_result(result)
+
+        with self._lock:
+            if self._closed:
+                raise Unavailable("the connection to MongoDB was closed")
+            self._waiting = answer
+        threading.Thread(target=run, name="mongodb-sink", daemon=True).start()
+        try:
+            return answer.result()
+        except CancelledError:
+            raise Unavailable("the connection to MongoDB was closed while it was waited for") from None
+        finally:
+            self._waiting = None
+
+    def _let_go(self) -> None:
+        """Close the client, in a thread of its own: it says goodbye to a server that may hang."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is None:
+            return
+
+        def goodbye() -> None:
+            with suppress(PyMongoError, OSError):
+                client.close()
+
+        thread = threading.Thread(target=goodbye, name="mongodb-close", daemon=True)
+        thread.start()
+        thread.join(CLOSE_GRACE)
+
+
+def _seen(client: MongoClient[Any]) -> list[Exception]:
+    """The last error that the driver's monitor met at each server."""
+    servers = client.topology_description.server_descriptions().values()
+    return [server.error for server in servers if isinstance(server.error, Exception)]

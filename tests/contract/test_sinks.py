@@ -1,0 +1,239 @@
+"""What every sink promises (core/sinks/base.py), tried on a real store of each kind.
+
+A new sink adds its harness to HARNESSES and changes nothing else here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import pymongo
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.errors import Unavailable
+from core.post import Author, Post, Ref
+from core.settings import MongodbSettings, Settings
+from core.sinks import open_sink
+from core.sinks.base import Outcome, Sink
+from tests.conftest import FerretDB, make_row
+
+STORED, DUPLICATE = Outcome.STORED, Outcome.DUPLICATE
+
+
+class Harness(Protocol):
+    """A store under test: empty at first, and to be taken away and given back."""
+
+    def sink(self) -> Sink:
+        """A new sink into the store, not open yet."""
+
+    def stored(self) -> list[tuple[str, str, int]]:
+        """Everything in the store, as (key, capture, seq), sorted."""
+
+    def clear(self) -> None: ...
+    def take_away(self) -> None: ...
+    def give_back(self) -> None: ...
+
+
+class MongodbHarness:
+    def __init__(self, server: FerretDB) -> None:
+        self._server = server
+        self._url = f"{server.address}/contract"
+
+    def sink(self) -> Sink:
+        return open_sink(self._url, Settings(mongodb=MongodbSettings(timeout=2.0, batch_size=100)))
+
+    def stored(self) -> list[tuple[str, str, int]]:
+        with pymongo.MongoClient[Any](self._url) as client:
+            return sorted((doc["_id"], doc["capture"], doc["seq"]) for doc in client.contract.posts.find())
+
+    def clear(self) -> None:
+        with pymongo.MongoClient[Any](self._url) as client:
+            client.contract.posts.delete_many({})
+
+    def take_away(self) -> None:
+        self._server.kill()
+
+    def give_back(self) -> None:
+        self._server.start()
+
+
+HARNESSES = {"mongodb": (MongodbHarness, "own_ferretdb")}
+
+
+@pytest.fixture(params=[pytest.param("mongodb", marks=pytest.mark.needs_go)])
+def store(request: pytest.FixtureRequest) -> Harness:
+    harness, server = HARNESSES[request.param]
+    return harness(request.getfixturevalue(server))
+
+
+@pytest.fixture
+def sink(store: Harness) -> Iterator[Sink]:
+    sink = store.sink()
+    sink.open()
+    yield sink
+    sink.close()
+
+
+def test_every_row_is_stored_and_answered(store: Harness, sink: Sink) -> None:
+    rows = [make_row(seq) for seq in range(250)]
+    assert sink.write(rows) == [STORED] * 250
+    assert store.stored() == sorted((row.post.key, row.capture, row.seq) for row in rows)
+
+
+def test_rows_sent_again_are_there_once_and_stay_ours(store: Harness, sink: Sink) -> None:
+    rows = [make_row(seq) for seq in range(250)]
+    sink.write(rows[:120])
+    assert sink.write(rows) == [STORED] * 250
+    assert sink.write(rows) == [STORED] * 250
+    assert len(store.stored()) == 250
+
+
+def test_a_post_of_another_capture_is_a_duplicate(store: Harness, sink: Sink) -> None:
+    theirs = [make_row(seq, capture="theirs") for seq in (1, 3)]
+    sink.write(theirs)
+    ours = [make_row(seq, capture="ours") for seq in range(5)]
+    for _ in range(2):  # and stays one when it is sent again
+        assert sink.write(ours) == [STORED, DUPLICATE, STORED, DUPLICATE, STORED]
+    assert [(capture, seq) for _, capture, seq in store.stored()] == [
+        ("ours", 0), ("theirs", 1), ("ours", 2), ("theirs", 3), ("ours", 4),
+    ]  # fmt: skip
+
+
+def test_a_post_twice_in_one_batch_is_stored_by_the_first(store: Harness, sink: Sink) -> None:
+    first, other = make_row(1), make_row(2)
+    again = make_row(3, post=first.post)
+    for _ in range(2):
+        assert sink.write([first, other, again]) == [STORED, STORED, DUPLICATE]
+    assert len(store.stored()) == 2
+
+
+def test_the_same_row_twice_in_one_batch_is_ours_both_times(store: Harness, sink: Sink) -> None:
+    assert sink.write([make_row(1), make_row(1)]) == [STORED, STORED]
+    assert len(store.stored()) == 1
+
+
+def test_a_post_with_another_number_of_this_capture_is_a_duplicate(store: Harness, sink: Sink) -> None:
+    sink.write([make_row(1)])
+    assert sink.write([make_row(2, post=make_row(1).post)]) == [DUPLICATE]
+    assert [seq for _, _, seq in store.stored()] == [1]
+
+
+def test_an_empty_batch_has_no_outcomes(store: Harness, sink: Sink) -> None:
+    assert sink.write([]) == []
+    assert store.stored() == []
+
+
+def test_a_store_that_comes_back_takes_the_rows(store: Harness, sink: Sink) -> None:
+    rows = [make_row(seq) for seq in range(10)]
+    assert sink.write(rows[:5]) == [STORED] * 5
+    store.take_away()
+    for _ in range(2):
+        with pytest.raises(Unavailable) as unavailable:
+            sink.write(rows)
+        assert sink.target.partition("/")[0] in str(unavailable.value)
+    store.give_back()
+    assert sink.write(rows) == [STORED] * 10
+    assert len(store.stored()) == 10
+
+
+def test_a_store_that_is_down_at_first_can_be_opened_later(store: Harness) -> None:
+    sink = store.sink()
+    store.take_away()
+    with pytest.raises(Unavailable):
+        sink.open()
+    with pytest.raises(Unavailable):
+        sink.write([make_row(1)])
+    store.give_back()
+    sink.open()
+    sink.open()
+    assert sink.write([make_row(1)]) == [STORED]
+    sink.close()
+
+
+def test_a_closed_sink_is_unavailable_and_closes_again(store: Harness) -> None:
+    never_opened = store.sink()
+    never_opened.close()
+    sink = store.sink()
+    sink.open()
+    sink.close()
+    sink.close()
+    for call in (sink.open, lambda: sink.write([make_row(1)]), never_opened.open):
+        with pytest.raises(Unavailable):
+            call()
+
+
+def test_two_sinks_at_once_store_each_post_once(store: Harness) -> None:
+    counted: dict[str, int] = {}
+
+    def deliver(capture: str) -> None:
+        sink = store.sink()
+        sink.open()
+        rows = [make_row(seq, capture=capture) for seq in range(600)]
+        outcomes = [outcome for at in range(0, 600, 50) for outcome in sink.write(rows[at : at + 50])]
+        counted[capture] = outcomes.count(STORED)
+        sink.close()
+
+    threads = [threading.Thread(target=deliver, args=(capture,)) for capture in ("left", "right")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stored = store.stored()
+    assert len(stored) == 600
+    for capture in ("left", "right"):
+        assert counted[capture] == sum(owner == capture for _, owner, _ in stored)
+
+
+HOSTILE = [
+    Post(source="x", id="1", text=""),
+    Post(source="x", id="2", text="\x1b[31m[bold]red[/]\x00\u202e\u200b" * 100),
+    Post(source="x", id="3", text="🎵" * 1_250_000),
+    Post(source="x", id="not a number \0 $ . ' \" 🎵", text="id"),
+    Post(source="x", id="5", text="half a surrogate \ud83d", author=Author(name="\udfff")),
+    Post(source="x", id="6", text="n", metrics={"a.b": 2**80, "$set": -(2**80), "": 0, "nul\0": 1, "_id": 7}),
+    Post(source="x", id="7", text="t", tags=("", "a\0b", "#"), mentions=("$where",), links=("javascript:1",)),
+    Post(source="x", id="8", text="r", refs=(Ref("quoted", "9" * 10_000),), edit_of="1"),
+    Post(source="x", id="9" * 20_000, text="long id"),
+    Post(source="x", id="10", text="many", tags=tuple(map(str, range(20_000)))),
+]
+
+
+def test_no_post_is_refused_for_its_content(store: Harness, sink: Sink) -> None:
+    rows = [make_row(seq, post=post, raw=b"\xff\x00") for seq, post in enumerate(HOSTILE)]
+    assert sink.write(rows) == [STORED] * len(rows)
+    assert sink.write(rows) == [STORED] * len(rows)
+    assert len(store.stored()) == len(rows)
+
+
+captures = st.sampled_from(["a", "b"])
+batches = st.lists(
+    st.tuples(captures, st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=8)), max_size=6
+)
+
+
+@given(batches=batches)
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_any_batches_in_any_order_agree_with_a_dictionary(
+    store: Harness, sink: Sink, batches: list[tuple[str, list[tuple[int, int]]]]
+) -> None:
+    store.clear()
+    owners: dict[str, tuple[str, int]] = {}
+    for capture, numbers in batches:
+        rows = [
+            make_row(seq, capture=capture, post=Post(source="x", id=str(post), text="t")) for seq, post in numbers
+        ]
+        expected = [
+            STORED if owners.setdefault(row.post.key, (capture, row.seq)) == (capture, row.seq) else DUPLICATE
+            for row in rows
+        ]
+        assert sink.write(rows) == expected
+    assert store.stored() == sorted((key, *owner) for key, owner in owners.items())
