@@ -114,15 +114,11 @@ class Capture:
         clock: Clock | None = None,
         demo: bool = False,
     ) -> Capture:
-        """Check everything that can be checked before anything connects, take the data folder, open the journal.
+        """Take the data folder and open the journal; nothing connects yet.
 
-        Raises ConfigError (a bad query, missing credentials, an unknown source or store), AlreadyOwned or
-        JournalError.
+        Raises what `parts` raises, AlreadyOwned or JournalError.
         """
-        keywords = parse_keywords(settings.keywords)
-        parse_topic(settings.topic)
-        source = sources.create(settings.source, settings, keywords.text)
-        sink = sinks.open_sink(settings.store.get_secret_value(), settings) if settings.store else None
+        source, sink = cls.parts(settings)
         owner = Owner(settings.data_dir)
         try:
             journal = Journal(settings.data_dir)
@@ -130,6 +126,17 @@ class Capture:
         except BaseException:
             owner.release()
             raise
+
+    @staticmethod
+    def parts(settings: Settings) -> tuple[Source, Sink | None]:
+        """The source and the sink that the settings ask for: all that can be checked before anything is touched.
+
+        Raises ConfigError: a bad query, missing credentials, an unknown source or store.
+        """
+        parse_topic(settings.topic)
+        source = sources.create(settings.source, settings, parse_keywords(settings.keywords).text)
+        store = settings.store.get_secret_value() if settings.store else None
+        return source, sinks.open_sink(store, settings) if store else None
 
     def _delivery(self, sink: Sink) -> Delivery:
         return Delivery(
@@ -159,7 +166,7 @@ class Capture:
             if self._paused or self._closing.is_set():
                 return
             self._paused = True
-            self._stop_reader()
+            self._stop_reader(2.0)
             self._connection.report(SourceState.PAUSED, "paused by you")
 
     def resume(self) -> None:
@@ -198,9 +205,7 @@ class Capture:
         with self._control:
             if self._closing.is_set():
                 return
-            self._source.stop()
-            if self._reader is not None:
-                self._reader.join(1.0)
+            self._stop_reader(1.0)
             self._closing.set()
             self._queue.close()
             self._writer.join(max(deadline - time.monotonic(), 0.5))
@@ -283,11 +288,13 @@ class Capture:
         self._reader = threading.Thread(target=self._read, name=f"source-{self._source.name}", daemon=True)
         self._reader.start()
 
-    def _stop_reader(self) -> None:
+    def _stop_reader(self, patience: float) -> None:
+        """Ask until the thread has ended: a source that was only just started forgets an earlier stop."""
         self._connection.expecting_end = True
-        self._source.stop()
-        if self._reader is not None:
-            self._reader.join(2.0)
+        deadline = time.monotonic() + patience
+        while self._reader is not None and self._reader.is_alive() and time.monotonic() < deadline:
+            self._source.stop()
+            self._reader.join(0.1)
 
     def _read(self) -> None:
         """The reader's thread."""

@@ -192,6 +192,7 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
     from core.capture import Capture, Limits
 
     if not args.no_ui and not _has_terminal():
+        Capture.parts(settings)  # what is missing in the settings is the more useful thing to hear first
         raise ConfigError(
             "there is no terminal to draw in", "Add --no-ui for log lines, or run it in a terminal (ssh -t, tmux)."
         )

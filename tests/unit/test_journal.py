@@ -19,8 +19,8 @@ def entry(id_: str, text_hash: int = 1, raw: bytes = b"{}") -> Entry:
     return Entry(id_, 100.0, text_hash, ("music",), backfilled=False, raw=raw)
 
 
-def batch(*entries: Entry, **more: object) -> Batch:
-    return Batch("x", delivered=len(entries), consumed=len(entries), entries=list(entries), **more)  # type: ignore[arg-type]
+def batch(*entries: Entry, **more) -> Batch:
+    return Batch("x", delivered=len(entries), consumed=len(entries), entries=list(entries), **more)
 
 
 @pytest.fixture
@@ -176,7 +176,9 @@ def test_a_newer_schema_is_refused_in_words_and_left_untouched(tmp_path):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"not a database at all, but long enough to be one" * 100, b"SQLite format 3\0"])
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, but long enough to be one" * 100, b"SQLite format 3\0"]
+)
 def test_a_file_that_is_no_journal_is_refused_in_words(tmp_path, content):
     (tmp_path / "journal.sqlite").write_bytes(content)
     with pytest.raises(JournalError, match="journal"):

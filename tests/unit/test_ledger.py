@@ -61,9 +61,7 @@ def test_the_equations_hold_after_every_commit_and_every_answer(steps, data):
     for source, quarantined, filtered, inserted, repeated in steps:
         matched = inserted + repeated
         consumed = matched + filtered
-        ledger.committed(
-            source, Tally(consumed + quarantined, consumed, quarantined, matched, inserted, repeated)
-        )
+        ledger.committed(source, Tally(consumed + quarantined, consumed, quarantined, matched, inserted, repeated))
         balanced(ledger)
         waiting[source] += inserted
         stored = data.draw(st.integers(0, waiting[source]))

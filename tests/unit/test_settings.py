@@ -22,7 +22,9 @@ def test_the_defaults_are_the_capture_that_the_program_was_born_for():
 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_profile(monkeypatch, tmp_path):
     profile = tmp_path / "lab.toml"
-    profile.write_text('topic = "profile"\nkeywords = "profile"\n[x]\nbase_url = "http://profile"\nbackfill = true\n')
+    profile.write_text(
+        'topic = "profile"\nkeywords = "profile"\n[x]\nbase_url = "http://profile"\nbackfill = true\n'
+    )
     monkeypatch.setenv("BIEBER_TUI_X__BASE_URL", "http://environment")
     monkeypatch.setenv("BIEBER_TUI_KEYWORDS", "environment")
     loaded = settings.load({"keywords": "line"}, "lab")
@@ -81,5 +83,6 @@ def test_a_secrets_file_that_is_not_there_is_named_without_a_value(tmp_path):
 def test_every_setting_is_described():
     rows = settings.describe()
     names = [name for name, _, _ in rows]
-    assert {"source", "keywords", "topic", "store", "data_dir", "x.base_url", "x.bearer_token", "x.backfill"} <= {*names}
+    fixed = {"source", "keywords", "topic", "store", "data_dir", "x.base_url", "x.bearer_token", "x.backfill"}
+    assert fixed <= {*names}
     assert all(words for _, _, words in rows)

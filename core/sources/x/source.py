@@ -29,7 +29,7 @@ from core.sources.x.auth import Credentials
 from core.sources.x.backoff import HEALTHY_AFTER, Backoff, ConnectBudget
 from core.sources.x.decode import decode
 from core.sources.x.framing import Lines
-from core.sources.x.rules import reconcile
+from core.sources.x.rules import listed, reconcile
 from core.sources.x.stream import XClient
 from core.sources.x.transport import Breaker
 
@@ -114,12 +114,24 @@ class XSource:
             self._rules_known = True  # nothing was changed
             raise
         except Failed as failure:
-            ending = failure.ending
-            if ending.kind in (Kind.REFUSED, Kind.UNAUTHORIZED):
-                raise SourceRefused(ending.reason, ending.hint) from None
-            raise Unavailable(ending.reason) from None
+            raise _in_words(failure.ending) from None
         finally:
             self._rules_lock.release()
+
+    def probe(self) -> list[str]:
+        """Ask X for our rules: free, and it needs the same token and access as the stream."""
+        self._change_breaker.reset()
+        try:
+            with self._client(self._change_breaker) as client:
+                client.authorize(self._credentials.token(client.exchange))
+                rules = listed(client)
+        except Failed as failure:
+            raise _in_words(failure.ending) from None
+        ours = ", ".join(rule.value for rule in rules if rule.ours) or "none yet"
+        return [
+            f"X answers at {self._x.base_url} and takes our credentials",
+            f"rules of this app at X: {len(rules):,}; ours: {ours}",
+        ]
 
     def decode(self, raw: bytes) -> Post:
         """A delivered line as a Post. Raises Undecodable, and nothing else."""
@@ -278,6 +290,13 @@ class _Connection:
 def create(settings: Settings, keywords: str) -> Source:
     """The X source as the registry makes it."""
     return XSource(settings.x, keywords)
+
+
+def _in_words(ending: Ending) -> SourceRefused | Unavailable:
+    """An ending outside of the stream, for whoever asked."""
+    if ending.kind in (Kind.REFUSED, Kind.UNAUTHORIZED):
+        return SourceRefused(ending.reason, ending.hint)
+    return Unavailable(ending.reason)
 
 
 def _check_url(url: str) -> None:
