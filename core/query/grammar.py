@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from core.errors import QueryError
 from core.query.operators import OPERATORS, choices, nearest
+from core.query.rules import short
 from core.query.text import is_emoji, normalise, parts, word_pattern
 from core.query.tree import And, Entity, Node, Not, Operator, Or, Term, Words
 
@@ -193,9 +194,9 @@ class _Parser:
             whole = (_CASHTAG if sign == "$" else _MENTION).fullmatch(name) is not None
         if not whole:
             self.fail(
-                f"{written} is no name of that kind",
+                f"{short(written)} is no name of that kind",
                 start,
-                f'write it like {example}, or "{written}" to find its words',
+                f'write it like {example}, or "{short(written)}" to find its words',
             )
         return Entity(written, start + 1, sign, name)
 
@@ -213,16 +214,18 @@ class _Parser:
         written = self.text[start : self.at]
         spec = OPERATORS.get(name)
         if spec is None:
-            hint = nearest(name, value) or f'"{written}" in quotes finds it in the text'
-            self.fail(f"Reference to invalid field '{name}'", start, hint)
+            hint = nearest(name, value) or f'"{short(written)}" in quotes finds it in the text'
+            self.fail(f"Reference to invalid field '{short(name)}'", start, hint)
         if not normalise(value).strip() or (name == "url" and not parts(value)):
             self.fail(f"{name}: needs a value", start, f"write it directly after the colon: {spec.example}")
         if not spec.value.fullmatch(value):
             if known := choices(name):
                 self.fail(
-                    f"Reference to invalid operator '{name}:{value}'.", start, f"{name}: takes {', '.join(known)}"
+                    f"Reference to invalid operator '{name}:{short(value)}'.",
+                    start,
+                    f"{name}: takes {', '.join(known)}",
                 )
-            self.fail(f"'{value}' is no value for {name}:", value_at, f"write it like {spec.example}")
+            self.fail(f"'{short(value)}' is no value for {name}:", value_at, f"write it like {spec.example}")
         return Operator(written, start + 1, name, value)
 
     def word(self, char: str) -> Words:
@@ -251,7 +254,7 @@ class _Parser:
         if char == "'":
             return 'use double quotes for a phrase: "coca cola"'
         if char == "!":
-            return f"a term that must not be there begins with -: -{written[1:]}"
+            return f"a term that must not be there begins with -: -{short(written[1:])}"
         if char in "+&|":
             return "a space means AND; alternatives are joined by OR"
-        return f'no term begins with this character: put it in quotes, "{written}", or leave it out'
+        return f'no term begins with this character: put it in quotes, "{short(written)}", or leave it out'

@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Literal
 
-from core.errors import QueryError
 from core.post import Post, RefKind
 from core.query.operators import answers_locally
+from core.query.rules import undecidable
 from core.query.text import Unit, normalise, parts, units, words
 from core.query.tree import And, Entity, Node, Not, Operator, Or, Term, Words
 
@@ -38,25 +38,26 @@ _CASHTAG = re.compile(r"(?<![\w$])\$([a-z]{1,6}(?:[._][a-z]{1,2})?)(?!\w)")
 _LINK_IN_TEXT = re.compile(r"https?://\S+")
 
 
+def _texts_of(post: Post, quoted: bool) -> tuple[str, ...]:
+    return (post.text, post.quoted_text) if quoted and post.quoted_text else (post.text,)
+
+
+def _segments(post: Post, texts: tuple[str, ...]) -> tuple[str, ...]:
+    return (*texts, *post.tags, *post.mentions, *post.links)
+
+
 class View:
     """One post as the tests see it. All strings are normalised."""
 
-    def __init__(self, post: Post, *, quoted: bool) -> None:
+    def __init__(self, post: Post, texts: tuple[str, ...], normal: str) -> None:
         self.post = post
-        self._texts = (post.text, post.quoted_text) if quoted and post.quoted_text else (post.text,)
+        self._texts = texts
+        self.normal = normal  # all segments in lines
 
     @property
-    def segments(self) -> Iterator[str]:
+    def segments(self) -> tuple[str, ...]:
         """The parts of the post that hold words; no phrase goes from one into the next."""
-        yield from self._texts
-        yield from self.post.tags
-        yield from self.post.mentions
-        yield from self.post.links
-
-    @cached_property
-    def normal(self) -> str:
-        """All segments, normalised, in lines."""
-        return normalise("\n".join(self.segments))
+        return _segments(self.post, self._texts)
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -141,19 +142,21 @@ class Matcher:
 
     def match(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
         """The terms that matched, in the query's order, or None."""
-        view = View(post, quoted=quoted)
+        texts = _texts_of(post, quoted)
+        normal = normalise("\n".join(_segments(post, texts)))
         if self._needles:
-            normal = view.normal
             for needle in self._needles:
                 if needle in normal:
                     break
             else:
                 return None
-        return self._names(self._test(view))
+        return self._names(self._test(View(post, texts, normal)))
 
     def match_plain(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
         """The same without any short cut: the definition that the fast path is held to."""
-        return self._names(self._test(PlainView(post, quoted=quoted)))
+        texts = _texts_of(post, quoted)
+        normal = normalise("\n".join(_segments(post, texts)))
+        return self._names(self._test(PlainView(post, texts, normal)))
 
     def _names(self, hits: Hits) -> tuple[str, ...] | None:
         return None if hits is None else tuple(self.terms[number] for number in sorted(hits))
@@ -181,20 +184,19 @@ class Matcher:
                 return lambda view: wanted in getattr(view, table)
             case Operator(name=name, value=value):
                 if not answers_locally(name, value):
-                    message = f"{name}:{value} cannot be decided from a post here"
-                    raise QueryError(message, term.position, self._text, "X alone decides it")
+                    raise undecidable(term, self._text)
                 return _decide_operator(name, value)
 
 
 def _all(tests: list[Test]) -> Test:
     def test(view: View) -> Hits:
-        hits = _NOTHING
+        matched = []
         for one in tests:
             found = one(view)
             if found is None:
                 return None
-            hits |= found
-        return hits
+            matched.append(found)
+        return _NOTHING.union(*matched)
 
     return test
 

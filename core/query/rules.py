@@ -13,7 +13,9 @@ from core.query.operators import OPERATORS, answers_locally
 from core.query.tree import And, Entity, Node, Not, Operator, Or, Words, first_position, terms
 
 RULE_LENGTH = 1024  # X, pay per use; Enterprise allows 2,048
-TOPIC_LENGTH = 4096
+TOPIC_LENGTH = 32_768  # some thousand terms; read and compiled in well under a second
+
+_SHOWN = 40
 
 STOPWORDS = frozenset(
     "a an and at but by com from http https if in is it its me my not or rt the this to too via we www you".split()  # noqa: SIM905
@@ -26,14 +28,18 @@ _USER_OPERATORS = frozenset(
 _NOT_ALONE = "is/has/lang cannot be used as a standalone operator"
 
 
+def short(text: str) -> str:
+    """`text` as an error message can quote it."""
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
 def check_length(text: str, limit: int) -> None:
     """Refuse the empty and the overlong query, before anything is read."""
     if not text:
         raise QueryError("the query is empty", 0, text, "write at least one word to look for")
     if len(text) > limit:
-        shown = text[:60] + "…"
         message = f"the query has {len(text):,} characters and {limit:,} are allowed"
-        raise QueryError(message, 0, shown, "shorten it; every character counts, spaces too")
+        raise QueryError(message, 0, short(text), "shorten it; every character counts, spaces too")
 
 
 def check_rule(text: str, node: Node) -> None:
@@ -54,7 +60,7 @@ def check_rule(text: str, node: Node) -> None:
             user = term.value
         if user and not _X_NAME.fullmatch(user):
             raise QueryError(
-                f"'{user}' is no name of a user of X", term.position, text, "letters, digits and _ only"
+                f"'{short(user)}' is no name of a user of X", term.position, text, "letters, digits and _ only"
             )
 
 
@@ -63,8 +69,13 @@ def check_topic(text: str, node: Node) -> None:
     check_positive(text, node)
     for term in terms(node, negated=True):
         if isinstance(term, Operator) and not answers_locally(term.name, term.value):
-            message = f"{term.name}:{term.value} cannot be decided from a post here"
-            raise QueryError(message, term.position, text, "use it in the keywords, where X decides")
+            raise undecidable(term, text)
+
+
+def undecidable(term: Operator, text: str) -> QueryError:
+    """The error for an operator that only X can decide."""
+    message = f"{short(term.written)} cannot be decided from a post here"
+    return QueryError(message, term.position, text, "use it in the keywords, where X decides")
 
 
 def check_positive(text: str, node: Node) -> None:

@@ -32,7 +32,6 @@ _INVISIBLE = re.compile(
 )
 # NFKC would make the sign in "music™" the letters "tm" and glue them to the word; U+2800 looks like a space.
 _BLANK = re.compile("[\u2120\u2122\u2800]")
-_SPACE = re.compile(r"\s")
 _RUN = re.compile(rf"\S{{1,{PIECE}}}")
 _LINK = re.compile(r"https?:/|[a-z0-9.\-]{1,255}\.[a-z]{2,13}/")
 _EMOJI_FROM = "\U0001f000"
@@ -50,10 +49,11 @@ def normalise(text: str) -> str:
     """`text` in the one spelling that is compared. It distributes over texts joined by a line feed."""
     if text.isascii():
         return text.lower()
-    text = _BLANK.sub(" ", _INVISIBLE.sub("", text))
+    if _INVISIBLE.search(text):
+        text = _INVISIBLE.sub("", text)
+    text = _BLANK.sub(" ", text)
     # Folding can undo NFKC, so it comes in between, as in Unicode's own NFKC_Casefold.
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return _SPACE.sub(" ", text)
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 @cache
