@@ -1,7 +1,7 @@
 """What tests of several parts share: rows to store, and a real server that speaks MongoDB's protocol.
 
-FerretDB is built by scripts/build-ferretdb. Where it cannot be, the tests that need it are skipped by name, with the
-reason; with CI=true that is a failure.
+FerretDB is built by scripts/build-ferretdb. Where it cannot be, the tests that need it are skipped by name, with
+the reason; with CI=true that is a failure.
 """
 
 from __future__ import annotations
