@@ -85,7 +85,6 @@ class MongodbSink:
         self.target = f"{self._address.hosts}/{self._address.database}.{settings.collection}"
         self._client: MongoClient[Any] | None = None
         self._known = False  # connected to at least once
-        self._one_by_one = False
         self._lock = threading.Lock()
         self._closed = False
         self._waiting: Future[Any] | None = None
@@ -118,8 +117,6 @@ class MongodbSink:
         client: MongoClient[Any] = MongoClient(self._address.url, connect=False, **self._options)
         try:
             client.admin.command("ping")
-            # FerretDB 1 reads the whole collection for {_id: {$in: …}}, but uses its key for a single _id.
-            self._one_by_one = "ferretdbVersion" in client.server_info()
             posts = client.get_default_database(self._address.database)[self._settings.collection]
             for index in INDEXES:
                 try:
@@ -168,7 +165,7 @@ class MongodbSink:
                 posts.insert_many(documents, ordered=False)
             except BulkWriteError as error:
                 refused = duplicate_indexes(error, self._address)
-                owners = self._owners(posts, [part[index].post.key for index in refused])
+                owners = self._owners(posts, list({part[index].post.key for index in refused}))
                 for index in refused:
                     row = part[index]
                     if owners[row.post.key] != (row.capture, row.seq):
@@ -178,19 +175,17 @@ class MongodbSink:
             raise explain(error, self._address, _seen(client) if client else (), known=True) from None
         return outcomes
 
-    def _owners(self, posts: Collection[Any], keys: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    def _owners(self, posts: Collection[Any], keys: list[str]) -> dict[str, tuple[Any, Any]]:
         """Who stored these posts: key -> (capture, seq).
 
         An insert that met only duplicates still waited for its write concern, so that what is read here from the
-        primary is on a majority too.
+        primary is on a majority too. FerretDB 1 has no index for this and reads the collection until it has found
+        as many as the limit says: about 50 ms per 1,000 documents in it.
         """
-        wanted = ("capture", "seq")
-        if self._one_by_one:
-            found = [posts.find_one({"_id": key}, wanted) for key in keys]
-        else:
-            found = list(posts.find({"_id": {"$in": list(keys)}}, wanted))
-        owners = {stored["_id"]: (stored.get("capture"), stored.get("seq")) for stored in found if stored}
-        if len(owners) < len(set(keys)):
+        several = len(keys) + 1  # one answer holds them all
+        found = posts.find({"_id": {"$in": keys}}, ("capture", "seq"), limit=len(keys), batch_size=several)
+        owners = {stored["_id"]: (stored.get("capture"), stored.get("seq")) for stored in found}
+        if len(owners) < len(keys):
             raise Unavailable(
                 "posts were deleted from the collection while they were looked up; they are sent again"
             )

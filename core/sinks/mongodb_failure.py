@@ -217,7 +217,8 @@ def _of_connection(error: Exception, address: Address, causes: Sequence[Exceptio
             f"{where} does not listen: the connection was refused. Start the server, or check host and port."
             f"{access_list} {GOES_ON}"
         )
-    if any(isinstance(link, NetworkTimeout | TimeoutError) for link in chain) or "timed out" in text:
+    silent = isinstance(error, ServerSelectionTimeoutError) and len(causes) == 1  # no server has said anything yet
+    if silent or any(isinstance(link, NetworkTimeout | TimeoutError) for link in chain) or "timed out" in text:
         return Unavailable(
             f"{where} does not answer in time (mongodb.timeout). Check that the server is well and that no "
             f"firewall is in between.{access_list} {GOES_ON}"

@@ -1,0 +1,274 @@
+"""Outages of a real server at the worst moments: whatever breaks, each row is there once and counted once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+
+from core.errors import Unavailable
+from core.settings import MongodbSettings
+from core.sinks.base import Outcome, StoredRow
+from core.sinks.mongodb import MongodbSink
+from tests.conftest import ROOT, FerretDB, make_row, wait_until
+
+pytestmark = pytest.mark.needs_go
+
+STORED = Outcome.STORED
+
+
+def sink_of(url: str, timeout: float = 3.0) -> MongodbSink:
+    return MongodbSink(url, MongodbSettings(timeout=timeout))
+
+
+def deliver(sink: MongodbSink, rows: Sequence[StoredRow]) -> list[Outcome]:
+    """What the delivery thread does: the same batch again until it is answered."""
+    answer: list[Outcome] = []
+
+    def answered() -> bool:
+        try:
+            answer[:] = sink.write(rows)
+        except Unavailable:
+            return False
+        return True
+
+    wait_until(answered, 60)
+    return answer
+
+
+def numbers(url: str, database: str = "bieber_tui") -> list[int]:
+    with pymongo.MongoClient[Any](url) as client:
+        return sorted(doc["seq"] for doc in client[database].posts.find({}, {"seq": 1}))
+
+
+@pytest.fixture
+def sink(own_ferretdb: FerretDB) -> Iterator[MongodbSink]:
+    sink = sink_of(own_ferretdb.address)
+    sink.open()
+    yield sink
+    sink.close()
+
+
+def test_outages_between_and_inside_batches_lose_nothing(own_ferretdb: FerretDB, sink: MongodbSink) -> None:
+    rows = [make_row(seq) for seq in range(6000)]
+    outcomes: list[Outcome] = []
+    stop = threading.Event()
+
+    def cut() -> None:
+        for pause in (0.02, 0.15, 0.3, 0.07):
+            if stop.wait(pause):
+                return
+            own_ferretdb.kill()
+            time.sleep(0.2)
+            own_ferretdb.start()
+
+    killer = threading.Thread(target=cut)
+    killer.start()
+    try:
+        for at in range(0, len(rows), 500):
+            outcomes += deliver(sink, rows[at : at + 500])
+    finally:
+        killer.join()
+        stop.set()
+    assert outcomes == [STORED] * 6000
+    assert numbers(own_ferretdb.address) == list(range(6000))
+
+
+class LosesAnswers:
+    """A proxy on loopback that, from the insert numbered `at` on, hands it to the server and drops the answer."""
+
+    def __init__(self, port: int, at: int) -> None:
+        self._server = ("127.0.0.1", port)
+        self._inserts, self._at = 0, at
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.lost = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self._server)
+            broken = threading.Event()
+            threading.Thread(target=self._requests, args=(client, server, broken), daemon=True).start()
+            threading.Thread(target=self._answers, args=(server, client, broken), daemon=True).start()
+
+    def _requests(self, client: socket.socket, server: socket.socket, broken: threading.Event) -> None:
+        while message := read_message(client):
+            if b"\x02insert\x00" in message[:200]:
+                self._inserts += 1
+                if self._inserts >= self._at and self.lost < 3:
+                    broken.set()
+                    self.lost += 1
+            server.sendall(message)
+        server.close()
+
+    @staticmethod
+    def _answers(server: socket.socket, client: socket.socket, broken: threading.Event) -> None:
+        while message := read_message(server):
+            if broken.is_set():  # the server has done it; the client will never know
+                break
+            client.sendall(message)
+        client.close()
+
+
+def read_message(connection: socket.socket) -> bytes:
+    """One message of MongoDB's protocol: its first four bytes are its length. Empty at the end."""
+    try:
+        data = connection.recv(4, socket.MSG_WAITALL)
+        if len(data) < 4:
+            return b""
+        return data + connection.recv(int.from_bytes(data, "little") - 4, socket.MSG_WAITALL)
+    except OSError:
+        return b""
+
+
+def test_a_batch_that_was_taken_but_not_answered_is_stored_once_and_ours(
+    ferretdb: FerretDB, mongodb_url: str
+) -> None:
+    proxy = LosesAnswers(ferretdb.port, at=2)
+    sink = sink_of(mongodb_url.replace(str(ferretdb.port), str(proxy.port)))
+    sink.open()
+    rows = [make_row(seq) for seq in range(900)]
+    assert sink.write(rows[:300]) == [STORED] * 300
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            sink.write(rows[300:])
+    assert proxy.lost == 3
+    assert sink.write(rows[300:]) == [STORED] * 600
+    sink.close()
+    proxy.close()
+    database = mongodb_url.rpartition("/")[2]
+    assert numbers(mongodb_url, database) == list(range(900))
+
+
+WRITER = """
+import sys
+from core.settings import MongodbSettings
+from core.sinks.mongodb import MongodbSink
+from tests.conftest import make_row
+
+sink = MongodbSink(sys.argv[1], MongodbSettings(timeout=5))
+sink.open()
+print("open", flush=True)
+for at in range(0, 50_000, 1000):
+    sink.write([make_row(seq) for seq in range(at, at + 1000)])
+    print(at + 1000, flush=True)
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.03, 0.11, 0.31])
+def test_a_writer_killed_in_mid_batch_is_continued_exactly_once(mongodb_url: str, seconds: float) -> None:
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, mongodb_url], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "open\n"
+    time.sleep(seconds)
+    os.kill(writer.pid, signal.SIGKILL)
+    answered = [int(line) for line in writer.stdout if line.endswith("\n")]
+    writer.wait()
+
+    cursor = max(answered, default=0)
+    database = mongodb_url.rpartition("/")[2]
+    found = numbers(mongodb_url, database)
+    assert set(range(cursor)) <= set(found), "an answered row is missing"
+    sink = sink_of(mongodb_url, timeout=10.0)
+    sink.open()
+    end = (len(found) // 1000 + 2) * 1000
+    for at in range(cursor, end, 1000):
+        assert sink.write([make_row(seq) for seq in range(at, at + 1000)]) == [STORED] * 1000
+    sink.close()
+    assert numbers(mongodb_url, database) == list(range(end))
+
+
+def within(seconds: float, call: Callable[[], object]) -> str:
+    """The words of the Unavailable that `call` ends with in that time."""
+    start = time.monotonic()
+    with pytest.raises(Unavailable) as unavailable:
+        call()
+    assert time.monotonic() - start < seconds
+    return str(unavailable.value)
+
+
+def test_a_server_that_hangs_is_left_after_the_timeout(own_ferretdb: FerretDB) -> None:
+    sink = sink_of(own_ferretdb.address, timeout=1.0)
+    sink.open()
+    own_ferretdb.hang()
+    try:
+        assert "does not answer in time" in within(8, lambda: sink.write([make_row(1)]))
+        assert "does not answer in time" in within(8, sink_of(own_ferretdb.address, timeout=1.0).open)
+    finally:
+        own_ferretdb.wake()
+    assert deliver(sink, [make_row(1)]) == [STORED]
+    sink.close()
+
+
+def test_close_ends_a_write_that_a_hung_server_holds(own_ferretdb: FerretDB) -> None:
+    sink = sink_of(own_ferretdb.address, timeout=60.0)
+    sink.open()
+    own_ferretdb.hang()
+    try:
+        closer = threading.Timer(0.5, sink.close)
+        closer.start()
+        assert "closed" in within(10, lambda: sink.write([make_row(1)]))
+        closer.join(10)
+        assert not closer.is_alive()
+    finally:
+        own_ferretdb.wake()
+
+
+HANGS_AND_ENDS = """
+import sys
+from core.settings import MongodbSettings
+from core.sinks.mongodb import MongodbSink
+from tests.conftest import make_row
+import threading, time
+
+sink = MongodbSink(sys.argv[1], MongodbSettings(timeout=60))
+sink.open()
+print("open", flush=True)
+sys.stdin.readline()  # the server hangs from here on
+threading.Timer(0.3, sink.close).start()
+try:
+    sink.write([make_row(1)])
+except Exception as error:
+    print(type(error).__name__, flush=True)
+"""
+
+
+def test_a_process_ends_at_once_although_its_server_hangs(own_ferretdb: FerretDB, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANGS_AND_ENDS, own_ferretdb.address],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    own_ferretdb.hang()
+    try:
+        start = time.monotonic()
+        out, err = process.communicate("\n", timeout=30)
+        assert (out, err) == ("Unavailable\n", "")
+        assert time.monotonic() - start < 10  # the sink's timeout is 60
+    finally:
+        own_ferretdb.wake()
