@@ -1,6 +1,6 @@
 """Make screenshots/*.svg from the real app, and PNGs beside them where Chromium is installed.
 
-    scripts/screenshots.py [--out FOLDER] [--png] [NAME ...]
+scripts/screenshots.py [--out FOLDER] [--png] [NAME ...]
 """
 
 from __future__ import annotations

@@ -26,7 +26,9 @@ TOKEN = "TOKEN-THAT-NOBODY-MAY-SEE"
 
 
 def post(number: int, **more: Any) -> bytes:
-    return json.dumps({"data": {"id": str(number), "text": f"post {number}"}, **more}, separators=(",", ":")).encode()
+    return json.dumps(
+        {"data": {"id": str(number), "text": f"post {number}"}, **more}, separators=(",", ":")
+    ).encode()
 
 
 @dataclass

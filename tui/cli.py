@@ -157,9 +157,9 @@ def _capture(arguments: list[str]) -> int:
 
 def _demo(arguments: list[str]) -> int:
     """`bieber-tui demo`: the same over the simulator."""
-    from core.simulator.server import Simulator, SimulatorOptions
-
     from core import settings as core_settings
+    from core.simulator.options import SimulatorOptions
+    from core.simulator.server import Simulator
 
     parser = _parser("demo", "The whole capture over a simulator of X on this machine. Posts are generated text.")
     _add_settings(parser)

@@ -3,4 +3,15 @@
 from core.journal.journal import FILE_NAME, Journal, JournalReader
 from core.journal.records import Batch, Entry, GapMark, Rejected, Row, Settled, Tally
 
-__all__ = ["FILE_NAME", "Batch", "Entry", "GapMark", "Journal", "JournalReader", "Rejected", "Row", "Settled", "Tally"]
+__all__ = [
+    "FILE_NAME",
+    "Batch",
+    "Entry",
+    "GapMark",
+    "Journal",
+    "JournalReader",
+    "Rejected",
+    "Row",
+    "Settled",
+    "Tally",
+]

@@ -65,7 +65,9 @@ def compressed(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", [sliced(1), sliced(7), sliced(10**6), until_the_connection_ends, compressed], ids=lambda s: s.__name__
+    "script",
+    [sliced(1), sliced(7), sliced(10**6), until_the_connection_ends, compressed],
+    ids=lambda s: s.__name__,
 )
 def test_every_line_is_delivered_as_it_was_sent_while_the_connection_is_open(x, script):
     x.scripts.append(script)
@@ -338,7 +340,11 @@ def test_429_waits_until_the_reset_that_x_names_and_shows_the_window(x):
 def test_too_many_connections_waits_by_the_schedule_and_not_until_the_reset(x):
     clock = SkippingClock()
     problem = {"title": "ConnectionException", "connection_issue": "TooManyConnections", "detail": "maximum"}
-    limits = ("x-rate-limit-limit: 50", "x-rate-limit-remaining: 47", f"x-rate-limit-reset: {int(clock.now()) + 800}")
+    limits = (
+        "x-rate-limit-limit: 50",
+        "x-rate-limit-remaining: 47",
+        f"x-rate-limit-reset: {int(clock.now()) + 800}",
+    )
     x.scripts += [answers("429 Too Many Requests", problem, *limits)] * 2
     with Running(XSource(settings(x), "bieber", clock=clock, random=lambda: 1.0), Tape()) as running:
         wait_for(lambda: running.tape.said(SourceState.LIVE))

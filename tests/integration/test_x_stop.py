@@ -181,7 +181,7 @@ def test_runs_again_after_a_stop_and_forgets_a_stop_that_came_in_between(x):
     source = XSource(settings(x), "bieber")
     for _ in range(2):
         with Running(source, Tape()) as running:
-            wait_for(lambda: running.tape.lines == [post(1)])  # noqa: B023
+            wait_for(lambda: running.tape.lines == [post(1)])
         source.stop()
     assert len(x.connects) == 2
 
@@ -214,10 +214,18 @@ def test_no_secret_is_in_any_message_report_or_log(x, caplog):
         with Running(source, Tape()) as running:
             error = running.ended()
         assert isinstance(error, SourceRefused)
-        said += [str(error), repr(source), repr(source.__dict__), str(running.tape.reports), str(running.tape.events)]
+        said += [
+            str(error),
+            repr(source),
+            repr(source.__dict__),
+            str(running.tape.reports),
+            str(running.tape.events),
+        ]
         x.scripts.clear()
         with pytest.raises(SourceRefused):
-            x.rule_scripts.append(lambda w: w.answer(json.dumps({"title": TOKEN[:0]}).encode(), status="403 Forbidden"))
+            x.rule_scripts.append(
+                lambda w: w.answer(json.dumps({"title": TOKEN[:0]}).encode(), status="403 Forbidden")
+            )
             source.change_keywords("other")
     said.append(caplog.text)
     assert not [secret for secret in secrets for words in said if secret in words]

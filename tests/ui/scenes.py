@@ -198,7 +198,9 @@ PAUSED = replace(
 STALLED = replace(
     LIVE,
     health=(
-        replace(HEALTH, state=SourceState.STALLED, since=NOW - 1, last_byte_at=NOW - 23, reason="no byte for 23 s"),
+        replace(
+            HEALTH, state=SourceState.STALLED, since=NOW - 1, last_byte_at=NOW - 23, reason="no byte for 23 s"
+        ),
     ),
     rates=replace(RATES, posts_per_s=0.0, match_rate=None),
     events=(*EVENTS, Event(7, NOW - 1, Level.WARNING, "stalled: no byte for 22 s, not even a keep-alive")),
