@@ -56,6 +56,17 @@ def _parser(name: str, description: str, epilog: str | None = None) -> _Parser:
     )
 
 
+def _with_values(arguments: list[str]) -> list[str]:
+    """`--topic -a` as `--topic=-a`: a query may begin with a minus, which argparse takes for a flag."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in ("--keywords", "--topic"):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("settings")
     group.add_argument("--source", help="where posts come from (x)")
@@ -125,7 +136,7 @@ def _say(text: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = _with_values(list(sys.argv[1:] if argv is None else argv))
     command: Callable[[list[str]], int] = _capture
     if arguments and not arguments[0].startswith("-"):
         found = {"demo": _demo, "check": _check, "simulate": _simulate, "settings": _settings}.get(arguments[0])
