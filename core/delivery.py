@@ -91,6 +91,8 @@ class Delivery:
         self._stop.set()
         self._wake.set()
         self._thread.join(max(deadline - time.monotonic(), 0.0))
+        if self._thread.is_alive() and not self._status.error:
+            self._say_down(SinkState.DOWN, "it had not answered when the capture was stopped", 0.0)
         closer = threading.Thread(target=self._sink.close, name=f"close-{self._sink.name}", daemon=True)
         closer.start()
         closer.join(max(deadline - time.monotonic(), 0.1))

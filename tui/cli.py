@@ -223,7 +223,8 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
 
 
 def _has_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    # The dashboard draws on stderr, so that stdout stays free for the report.
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _check(arguments: list[str]) -> int:
