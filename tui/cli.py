@@ -214,7 +214,12 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
         return headless.run(capture, settings.log, report=args.json)
     from tui import app
 
-    code = app.run(capture, settings)
+    capture.start()
+    limited = args.max_posts is not None or args.duration is not None
+    code = app.run(capture, settings, exit_when_stopped=limited)
+    if capture.error is not None:
+        _say(f"error: {capture.error}")
+        code = capture.error.exit_code
     if args.json:
         import json
 

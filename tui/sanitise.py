@@ -18,6 +18,7 @@ How each kind of character is shown:
                                                 shown as its members, in order
     regional indicators                         their letters: a flag is shown as its country code
     combining marks                             at most 4 on one character
+    spacing vowel signs (हि, को …)               the vowel's letter: rich counts no cell for a sign, terminals one
 """
 
 from __future__ import annotations
@@ -55,9 +56,20 @@ def _shown(char: str) -> str:
         return ""
     if 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF or 0x1F3FB <= code <= 0x1F3FF:
         return ""
+    if category == "Mc":
+        return _vowel_letter(char)
     if 0x1F1E6 <= code <= 0x1F1FF:
         return chr(ord("A") + code - 0x1F1E6)
     return char
+
+
+def _vowel_letter(char: str) -> str:
+    """The independent letter of a vowel sign, or nothing when the sign has none."""
+    name = unicodedata.name(char, "")
+    try:
+        return unicodedata.lookup(name.replace(" VOWEL SIGN ", " LETTER ")) if " VOWEL SIGN " in name else ""
+    except KeyError:
+        return ""
 
 
 def _is_letter(char: str) -> bool:
