@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from rich.style import Style
 from textual import events
+from textual.cache import LRUCache
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -23,7 +24,7 @@ from tui.ring import Ring
 from tui.row import Finder, draw_row
 
 
-class Feed(ScrollView, can_focus=True):
+class Feed(ScrollView, can_focus=True, inherit_bindings=False):
     """The posts, oldest at the top, newest at the bottom."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"ink--{ink}" for ink in INKS} | {"feed--cursor"}
@@ -44,6 +45,7 @@ class Feed(ScrollView, can_focus=True):
         self.terms: Finder | None = None
         self.empty: Sequence[Line] = ()  # shown while there are no rows
         self.cursor: int | None = None  # sequence number of the row under the cursor
+        self._drawn: LRUCache[tuple[int, int, str], Strip] = LRUCache(500)
         self._moving = False  # we scroll ourselves just now: it is not the user
 
     # What the app calls.
@@ -67,6 +69,7 @@ class Feed(ScrollView, can_focus=True):
     def highlight(self, terms: Finder | None) -> None:
         """Mark these terms from now on."""
         self.terms = terms
+        self._drawn.clear()
         self.refresh()
 
     def freeze(self) -> None:
@@ -207,10 +210,8 @@ class Feed(ScrollView, can_focus=True):
         if new_value < old_value:
             self.freeze()
         elif self.ring.frozen and round(new_value) >= self.max_scroll_y:
-            if self.ring.waiting:
-                self._pull()
-            else:
-                self.follow()
+            # Not at once: an animated scroll is still at work, and must not find its own end scrolled away.
+            self.call_next(self._pull if self.ring.waiting else self.follow)
 
     def on_resize(self) -> None:
         """Another size shows other rows."""
@@ -237,9 +238,21 @@ class Feed(ScrollView, can_focus=True):
             return Strip.blank(width, self.rich_style)
         row = shown[index]
         cursor = self.ring.frozen and row.seq == self.cursor
-        line = draw_row(row, width, self.terms, self.ring.needle, cursor)
-        over = self._cursor_style() if cursor else None
-        return strip_of(self, line, width, over)
+        if cursor:
+            line = draw_row(row, width, self.terms, self.ring.needle, cursor)
+            return strip_of(self, line, width, self._cursor_style())
+        # A row is drawn once and then only moves up: finding the topic's terms in it is what costs.
+        key = (row.seq, width, self.ring.needle)
+        strip = self._drawn.get(key)
+        if strip is None:
+            strip = strip_of(self, draw_row(row, width, self.terms, self.ring.needle), width)
+            self._drawn[key] = strip
+        return strip
+
+    def notify_style_update(self) -> None:
+        """The theme changed: every row is drawn anew."""
+        super().notify_style_update()
+        self._drawn.clear()
 
     def _cursor_style(self) -> Style:
         return Style(bgcolor=self.get_component_rich_style("feed--cursor").bgcolor)
