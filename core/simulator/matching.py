@@ -29,14 +29,12 @@ class Rule:
 
 def compile_rule(value: str) -> Rule:
     """Read a rule. Raises BadRule with the words of X's own answer."""
+    try:
+        parse_keywords(value)
+    except QueryError as error:
+        raise BadRule(f"{error.message} (at position {error.position or 1})") from None
     terms = [(bool(found["not"]), found["term"]) for found in _TERM.finditer(value) if found["term"] != "OR"]
-    if not terms:
-        raise BadRule("Rules must contain at least one positive, non-stopword clause (at position 1)")
-    if value.count('"') % 2 or value.count("(") != value.count(")"):
-        raise BadRule("missing EOF (at position 1)")
     positive = [term for negated, term in terms if not negated]
-    if not positive:
-        raise BadRule("Rules must contain a non-negation term (at position 1)")
     subjects = [subject for term in positive if (subject := _subject(term))]
     if not subjects:
         raise BadRule("is/has/lang cannot be used as a standalone operator (at position 1)")
