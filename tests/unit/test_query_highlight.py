@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -60,7 +61,7 @@ def test_spans_agree_with_the_verdict(text, query):
     spans = topic.spans(text)
     assert bool(spans) == (topic.match(Post(source="x", id="1", text=text)) is not None)
     assert all(0 <= start < end <= len(text) for start, end in spans)
-    assert all(one[1] <= other[0] for one, other in zip(spans, spans[1:], strict=False))
+    assert all(one[1] <= other[0] for one, other in pairwise(spans))
 
 
 @settings(max_examples=500, deadline=None)
