@@ -287,9 +287,45 @@ def test_reading_takes_linear_time(unit):
 
 
 PIECES = st.sampled_from(
-    ["a", "Music", "OR", "or", "(", ")", '"', "-", "#", "@", "$", ":", "~3", " ", "  ", "from:", "is:retweet", "has:",
-     "url:", "[", "]", "..", "🎵", "👍🏽", "\u200b", "é", "你好", "!", "'", "~", "*", ".", "\t", "\n", "\x00", "lang:en"]
-)  # fmt: skip
+    [
+        "a",
+        "Music",
+        "OR",
+        "or",
+        "(",
+        ")",
+        '"',
+        "-",
+        "#",
+        "@",
+        "$",
+        ":",
+        "~3",
+        " ",
+        "  ",
+        "from:",
+        "is:retweet",
+        "has:",
+        "url:",
+        "[",
+        "]",
+        "..",
+        "🎵",
+        "👍🏽",
+        "\u200b",
+        "é",
+        "你好",
+        "!",
+        "'",
+        "~",
+        "*",
+        ".",
+        "\t",
+        "\n",
+        "\x00",
+        "lang:en",
+    ]
+)
 
 
 @settings(max_examples=600, deadline=None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -61,7 +61,7 @@ def test_spans_agree_with_the_verdict(text, query):
     spans = topic.spans(text)
     assert bool(spans) == (topic.match(Post(source="x", id="1", text=text)) is not None)
     assert all(0 <= start < end <= len(text) for start, end in spans)
-    assert all(one[1] <= other[0] for one, other in itertools.pairwise(spans))
+    assert all(one[1] <= other[0] for one, other in pairwise(spans))
 
 
 @settings(max_examples=500, deadline=None)

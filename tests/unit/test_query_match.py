@@ -113,7 +113,7 @@ EVASIONS = [
     "genre:music",
     "8d:music",
     "music:d",
-    "555-1234music".replace("1234m", "1234 m"),
+    "555-1234 music",
     "a@music.example",
     "new.music.from",
     "rock&music;",
@@ -121,7 +121,7 @@ EVASIONS = [
     "#music",
     "@music",
     "https://x.com/music?a=b",
-    "______music".replace("_m", " m"),
+    "_____ music",
     "music\x00",
 ]
 
@@ -141,7 +141,7 @@ def test_no_part_of_a_word_matches(text):
 
 @pytest.mark.parametrize("query", ["8pm", "pop", "12345678901234", "हिन्दी"])
 def test_the_tokenizer_tears_no_word_apart(query):
-    assert verdict(query, post(f"genre:pop at 8pm, call 12345678901234 in हिन्दी")) == (query,)  # noqa: F541
+    assert verdict(query, post("genre:pop at 8pm, call 12345678901234 in हिन्दी")) == (query,)
 
 
 def test_part_of_a_word_with_vowel_signs_is_no_word():
@@ -332,22 +332,127 @@ def test_alternatives_are_looked_up_not_tried():
 
 
 WORDS = st.sampled_from(
-    ["music", "Music", "ＭＵＳＩＣ", "mu\u200bsic", "musical", "#music", "@music", "music's", "justin", "bieber",
-     "justin_bieber", "justin-bieber", "a", "b", "ß", "ss", "é", "e\u0301", "İ", "ﬁ", "हिन्दी", "你好，世界", "8d", "8pm",
-     "1-2-3", "(555) 123-4567", "12345678901"]
-)  # fmt: skip
+    [
+        "music",
+        "Music",
+        "ＭＵＳＩＣ",
+        "mu\u200bsic",
+        "musical",
+        "#music",
+        "@music",
+        "music's",
+        "justin",
+        "bieber",
+        "justin_bieber",
+        "justin-bieber",
+        "a",
+        "b",
+        "ß",
+        "ss",
+        "é",
+        "e\u0301",
+        "İ",
+        "ﬁ",
+        "हिन्दी",
+        "你好，世界",
+        "8d",
+        "8pm",
+        "1-2-3",
+        "(555) 123-4567",
+        "12345678901",
+    ]
+)
 JUNK = st.sampled_from(
-    [" ", " ", " ", "", "\n", "\u00a0", "\u2800", "\u200d", "\ufe0f", ".", "-", "'", "’", "_", "/", "//", ":", "://",
-     "http://", "https://x.com/", "x.co/", "x.co", "<", ">", "(", ")", "@", "#", "&", "&amp;", ";", "$", ":d", ":p", "<3",
-     "🎵", "👍🏽", "🏽", "👩‍🎤", "🇨🇦", "🇨", "™", "\x1c", "\x1f", "\x00", "\ud800", "+1", "...", "a" * 255, "a." * 130]
-)  # fmt: skip
+    [
+        " ",
+        " ",
+        " ",
+        "",
+        "\n",
+        "\u00a0",
+        "\u2800",
+        "\u200d",
+        "\ufe0f",
+        ".",
+        "-",
+        "'",
+        "’",
+        "_",
+        "/",
+        "//",
+        ":",
+        "://",
+        "http://",
+        "https://x.com/",
+        "x.co/",
+        "x.co",
+        "<",
+        ">",
+        "(",
+        ")",
+        "@",
+        "#",
+        "&",
+        "&amp;",
+        ";",
+        "$",
+        ":d",
+        ":p",
+        "<3",
+        "🎵",
+        "👍🏽",
+        "🏽",
+        "👩‍🎤",
+        "🇨🇦",
+        "🇨",
+        "™",
+        "\x1c",
+        "\x1f",
+        "\x00",
+        "\ud800",
+        "+1",
+        "...",
+        "a" * 255,
+        "a." * 130,
+    ]
+)
 NASTY = st.lists(st.one_of(WORDS, JUNK, JUNK), max_size=14).map("".join)
 TEXTS = st.one_of(NASTY, st.text(max_size=40))
 TERMS = st.sampled_from(
-    ["music", "#music", "@music", "$a", '"justin bieber"', "justin", '"music a"', '"a b"~3', "🎵", "👍🏽", '"music 🎵"',
-     "é", "ss", "8pm", "8d", '"x com"', "url:music", "url_contains:x", "has:cashtags", "has:links", "lang:en", "from:a",
-     "is:reply", "हिन्दी", '"1 2"', "好", "fi", "a", "b", "http", "amp"]
-)  # fmt: skip
+    [
+        "music",
+        "#music",
+        "@music",
+        "$a",
+        '"justin bieber"',
+        "justin",
+        '"music a"',
+        '"a b"~3',
+        "🎵",
+        "👍🏽",
+        '"music 🎵"',
+        "é",
+        "ss",
+        "8pm",
+        "8d",
+        '"x com"',
+        "url:music",
+        "url_contains:x",
+        "has:cashtags",
+        "has:links",
+        "lang:en",
+        "from:a",
+        "is:reply",
+        "हिन्दी",
+        '"1 2"',
+        "好",
+        "fi",
+        "a",
+        "b",
+        "http",
+        "amp",
+    ]
+)
 QUERIES = st.recursive(
     TERMS,
     lambda inner: st.one_of(
@@ -359,19 +464,23 @@ QUERIES = st.recursive(
 )
 
 
+POSTS = st.builds(
+    post,
+    TEXTS,
+    quoted_text=TEXTS,
+    tags=st.lists(WORDS.map(lambda word: word.strip("#@")), max_size=2).map(tuple),
+    mentions=st.lists(WORDS.map(lambda word: word.strip("#@")), max_size=1).map(tuple),
+    links=st.lists(NASTY, max_size=2).map(tuple),
+    author=st.sampled_from([Author(), Author(username="A")]),
+    lang=st.sampled_from(["", "en"]),
+    refs=st.sampled_from([(), (Ref("replied_to", "7"),)]),
+)
+
+
 @settings(max_examples=1500, deadline=None)
-@given(QUERIES, TEXTS, TEXTS, st.lists(WORDS, max_size=2), st.lists(NASTY, max_size=2), st.booleans())
-@example('"b music"', "x.co/b" + "a" * 300 + " music", "", [], [], False)
-def test_the_fast_path_gives_the_verdict_of_the_plain_one(query, text, other, tags, links, quoted):
-    subject = post(
-        text,
-        quoted_text=other,
-        tags=tuple(tag.strip("#@") for tag in tags),
-        mentions=tuple(tag.strip("#@") for tag in tags[1:]),
-        links=tuple(links),
-        author=Author(username="A" if quoted else ""),
-        lang="en",
-    )
+@given(QUERIES, POSTS, st.booleans())
+@example('"b music"', post("x.co/b" + "a" * 300 + " music"), False)
+def test_the_fast_path_gives_the_verdict_of_the_plain_one(query, subject, quoted):
     try:
         topic = parse_topic(query)
     except QueryError:
@@ -385,9 +494,30 @@ def test_the_fast_path_gives_the_verdict_of_the_plain_one(query, text, other, ta
 
 @pytest.mark.parametrize(
     "junk",
-    ["a", "#", "a-", "(", "http://", "<", "🎵", "👍🏽", "1-", "a.", "@", "a@a.", "a/.", "x.co/(", "é\u0301", "_", "-",
-     "\u200b", "你", "music ", "🎵a/"],
-)  # fmt: skip
+    [
+        "a",
+        "#",
+        "a-",
+        "(",
+        "http://",
+        "<",
+        "🎵",
+        "👍🏽",
+        "1-",
+        "a.",
+        "@",
+        "a@a.",
+        "a/.",
+        "x.co/(",
+        "é\u0301",
+        "_",
+        "-",
+        "\u200b",
+        "你",
+        "music ",
+        "🎵a/",
+    ],
+)
 def test_matching_junk_takes_linear_time(junk):
     topic = parse_topic('"music junk" OR "music 🎵"~4 OR #music OR 🎤 OR "\U0001f3b5 \U0001f3a4"')
 
