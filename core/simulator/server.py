@@ -257,7 +257,7 @@ class Simulator:
     async def _stream(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         state = self._state
         state.stream_requests += 1
-        record = ConnectionRecord(state.stream_requests, time.time(), request.query, request.headers)
+        record = ConnectionRecord(state.stream_requests, request.query, request.headers)
         state.recorder.connection(record)
         state.catch_up()
         faults = state.next_answers + state.schedule.take("connection", record.number)
@@ -326,13 +326,10 @@ class Simulator:
             await self._turn_away(record, response, writer)
             return
         record.ended = fault.name
-        try:
-            record.status = await self._misbehave(fault, request, reader, writer)
-        finally:
-            record.closed_at = time.time()
+        record.status = await self._misbehave(fault, request, reader, writer)
 
     async def _turn_away(self, record: ConnectionRecord, response: Response, writer: asyncio.StreamWriter) -> None:
-        record.status, record.ended, record.closed_at = response.status, "refused", time.time()
+        record.status, record.ended = response.status, "refused"
         writer.write(response.encode(close=True))
         await writer.drain()
 

@@ -185,7 +185,7 @@ def test_twarc_writes_exactly_what_was_sent(sim: Simulator, tmp_path: Path) -> N
     twarc = [sys.executable, str(Path(sys.executable).with_name("twarc2")), "--app-auth"]
 
     def run(*arguments: str) -> None:
-        done = subprocess.run(  # noqa: S603 - a program of the development environment
+        done = subprocess.run(
             [*twarc, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True,
             timeout=PATIENCE, check=False,
         )  # fmt: skip

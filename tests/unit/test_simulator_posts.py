@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 import time
 from collections import Counter
@@ -55,7 +56,7 @@ def test_ids_increase_and_tell_the_moment() -> None:
     for rate in (0.0, 50.0, 100_000.0):
         _, taken = deliveries(2000, rate=rate)
         ids = [delivery.produced.id for delivery in taken]
-        assert all(earlier < later for earlier, later in zip(ids, ids[1:], strict=False))
+        assert all(earlier < later for earlier, later in itertools.pairwise(ids))
         assert all(abs(moment_of(one.produced.id) - one.produced.created) < 0.01 for one in taken)
 
 
