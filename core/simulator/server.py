@@ -182,10 +182,6 @@ class Simulator:
 
         self._call(schedule)
 
-    def inject(self, name: str, value: float | None = None) -> None:
-        """Let a fault happen now."""
-        self.schedule(Scheduled(name, "time", 0.0, value))
-
     def pause_listening(self) -> None:
         """Refuse new connections; the live one stays."""
         asyncio.run_coroutine_threadsafe(self._unlisten(), self._loop).result(10)
