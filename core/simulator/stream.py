@@ -64,6 +64,11 @@ class StreamConnection:
         self.lines = 0
         self._last_byte = 0.0
 
+    @property
+    def compressed(self) -> bool:
+        """Whether what is framed is gzip."""
+        return self._gzip is not None
+
     # From outside
 
     def end(self, reason: str) -> None:

@@ -29,7 +29,7 @@ POSTS = 12
 AT = 5  # the post at which an act happens
 VALUES = {
     "refuse": "0.5", "stall": "0.4", "silence": "0.4", "half-chunk-stall": "0.4", "drip": "0.0001", "gap": "3",
-    "slow-reader-drop": "3", "many-per-chunk": "4", "long-line": "200000", "burst": "4", "gzip-truncated": "3",
+    "slow-reader-drop": "3", "many-per-chunk": "4", "long-line": "200000", "burst": "8", "gzip-truncated": "3",
     "gzip-corrupt": "3",
 }  # fmt: skip
 BY_HOW = {
@@ -123,7 +123,11 @@ def run(
     """A stream of POSTS posts with that fault; the fields that faults change are asked for."""
     value = f"={VALUES[fault.name]}" if fault.name in VALUES else ""
     options = SimulatorOptions(
-        rate=200, posts=POSTS, keep_alive=0.15, start_time=1_790_000_000, faults=(f"{point}:{fault.name}{value}",)
+        rate=5 if fault.name == "burst" else 200,
+        posts=POSTS,
+        keep_alive=0.15,
+        start_time=1_790_000_000,
+        faults=(f"{point}:{fault.name}{value}",),
     )
     sim = Simulator(options)
     sim.start()
@@ -266,7 +270,7 @@ def test_an_act_is_seen_on_the_wire_and_recorded(fault: Fault, clean_lines: list
         assert b"zz\r\n" in seen.raw
     if name in ("cut-mid-json", "reset-mid-json"):
         assert recorded.startswith(seen.body)
-        assert recorded[: len(seen.body) + 20].startswith(seen.body)
+        assert name == "reset-mid-json" or seen.raw.endswith(sent[-1].raw)  # a reset may overtake the last bytes
     elif name == "slow-reader-drop":
         assert recorded.startswith(seen.body)
     else:
@@ -282,7 +286,7 @@ def test_an_act_is_seen_on_the_wire_and_recorded(fault: Fault, clean_lines: list
     else:
         assert len({one.post for one in sent if one.post}) == POSTS
     lines = [line for line in seen.lines if line]
-    if name in SAME_LINES and name != "lf-keep-alive":
+    if name in SAME_LINES - {"lf-keep-alive", "burst"}:  # a burst is told at another pace, so of other moments
         assert lines == clean_lines
     elif name in EXTRA_LINES:
         assert len(lines) == POSTS + 1
@@ -379,7 +383,7 @@ LOOK: dict[str, Callable[[Seen, list[bytes]], None]] = {
     "lf-keep-alive": check(lambda seen, _: b"\n" in seen.chunks),
     "drip": check(lambda seen, _: len(seen.moments) > 100),
     "long-line": check(lambda _, lines: max(map(len, lines)) > 200_000),
-    "burst": check(lambda seen, _: seen.sent[AT + 3].at - seen.sent[AT].at < 5),
+    "burst": check(lambda seen, _: seen.sent[-1].at - seen.sent[0].at < (POSTS - 1) / 5 - 0.2),
     "partial-errors": check(lambda _, lines: {"errors", "data"} <= post_at(lines).keys()),
     "odd-text": check(lambda _, lines: "\u2028 \u0000 \ud83d" in post_at(lines)["data"]["text"]),
     "nulls": check(lambda _, lines: post_at(lines)["data"]["created_at"] is None),
