@@ -142,7 +142,10 @@ async def _cut_short(stream: StreamConnection, delivery: Delivery, how: str) -> 
     line = encode(stream.describe(delivery)) + END
     half = line[: len(line) // 2]
     # A chunk that promises the whole line, unless the chunks themselves are to be in order.
-    framed = stream.frame(half) if how == "zero-chunk" else stream.frame(line)[: len(line) // 2]
+    framed = stream.frame(half if how == "zero-chunk" else line)
+    if how != "zero-chunk":
+        start = framed.index(b"\r\n") + 2 if stream.chunked else 0
+        framed = framed[: len(framed) // 2 if stream.compressed else start + len(half)]
     try:
         await stream.write(framed)
     finally:

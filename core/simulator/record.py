@@ -52,14 +52,12 @@ class SentRecord:
 
 @dataclass(slots=True)
 class ConnectionRecord:
-    """One request for the stream, answered with `status` (0: with nothing). Times are seconds since 1970."""
+    """One request for the stream, answered with `status` (0: with nothing)."""
 
     number: int
-    opened_at: float
     params: dict[str, str]
     headers: dict[str, str]
     status: int = 0
-    closed_at: float | None = None
     ended: str = ""  # how, in words; empty while it is up
 
 

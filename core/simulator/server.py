@@ -16,7 +16,6 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, TypeVar
 
 from core.simulator import problems, rest
@@ -72,9 +71,7 @@ class Simulator:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _run(self) -> None:
@@ -182,10 +179,6 @@ class Simulator:
 
         self._call(schedule)
 
-    def inject(self, name: str, value: float | None = None) -> None:
-        """Let a fault happen now."""
-        self.schedule(Scheduled(name, "time", 0.0, value))
-
     def pause_listening(self) -> None:
         """Refuse new connections; the live one stays."""
         asyncio.run_coroutine_threadsafe(self._unlisten(), self._loop).result(10)
@@ -257,7 +250,7 @@ class Simulator:
     async def _stream(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         state = self._state
         state.stream_requests += 1
-        record = ConnectionRecord(state.stream_requests, time.time(), request.query, request.headers)
+        record = ConnectionRecord(state.stream_requests, request.query, request.headers)
         state.recorder.connection(record)
         state.catch_up()
         faults = state.next_answers + state.schedule.take("connection", record.number)
@@ -326,13 +319,10 @@ class Simulator:
             await self._turn_away(record, response, writer)
             return
         record.ended = fault.name
-        try:
-            record.status = await self._misbehave(fault, request, reader, writer)
-        finally:
-            record.closed_at = time.time()
+        record.status = await self._misbehave(fault, request, reader, writer)
 
     async def _turn_away(self, record: ConnectionRecord, response: Response, writer: asyncio.StreamWriter) -> None:
-        record.status, record.ended, record.closed_at = response.status, "refused", time.time()
+        record.status, record.ended = response.status, "refused"
         writer.write(response.encode(close=True))
         await writer.drain()
 

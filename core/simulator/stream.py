@@ -60,8 +60,14 @@ class StreamConnection:
         self.waiting: list[Scheduled] = []  # faults that wait for the next post
         self.silent_until = 0.0  # no posts before that moment (monotonic)
         self.mute = False  # nothing at all, and nothing of the client is noticed
+        self.damaged = False  # what is compressed cannot be read any more
         self.lines = 0
         self._last_byte = 0.0
+
+    @property
+    def compressed(self) -> bool:
+        """Whether what is framed is gzip."""
+        return self._gzip is not None
 
     # From outside
 
@@ -87,7 +93,6 @@ class StreamConnection:
         finally:
             watch.cancel()
             self.record.ended = self.record.ended or "the simulator stopped"
-            self.record.closed_at = time.time()
 
     async def _watch(self) -> None:
         """Notice that the client has gone, also while nothing is written."""
@@ -126,6 +131,9 @@ class StreamConnection:
     async def _step(self) -> None:
         """Do the next thing that is due, or wait for it."""
         state, now = self.state, time.monotonic()
+        if self.damaged:
+            self._gzip = None  # its last bytes would mend what is truncated
+            await self.finish(self.ending)
         if self.ending:
             raise Ended(self.ending)
         for fault in state.schedule.take("time", state.elapsed()):
@@ -218,10 +226,10 @@ class StreamConnection:
             self.note(kind, line, produced, whole=whole)
 
     def note(self, kind: SentKind, line: bytes, produced: Produced | None, *, whole: bool) -> None:
-        """Note a line, or what was sent of it."""
+        """Note a line, or what was sent of it; a line whose compressed data was damaged is never whole."""
         post = str(produced.id) if produced else ""
         topic = produced.topic if produced else None
-        record = SentRecord(time.time(), self.record.number, kind, post, topic, whole, line)
+        record = SentRecord(time.time(), self.record.number, kind, post, topic, whole and not self.damaged, line)
         self.state.recorder.note(record)
 
     async def put_line(self, kind: SentKind, content: bytes) -> None:
@@ -252,6 +260,7 @@ class StreamConnection:
         return b"%x\r\n%b\r\n" % (len(content), content) if self.chunked else content
 
     def _damage(self, fault: Scheduled, content: bytes) -> bytes:
+        self.damaged = True
         self.end(fault.name)
         return content[: len(content) // 2] if fault.name == "gzip-truncated" else b"\xff" * len(content)
 
