@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.errors import QueryError
+from core.query import parse_keywords
 from core.simulator.posts import Item
 
 _TERM = re.compile(r'(?P<not>-)?(?P<term>"[^"]*"|[^\s()]+)')

@@ -90,6 +90,8 @@ _fast = msgspec.json.Decoder(_Item)
 def decode(raw: bytes) -> Post:
     """The post of a line. Pure. Raises Undecodable with the reason in words, and nothing else."""
     try:
+        if not raw.isascii():
+            raw.decode("utf-8")  # msgspec looks only into the strings that it keeps
         item = _fast.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
         item = _salvage(_Item, _plain(raw)) or _Item()
@@ -106,10 +108,11 @@ def decode(raw: bytes) -> Post:
 
 def _post(id: str, tweet: _Tweet, includes: _Includes) -> Post:
     refs = _refs(tweet)
+    others = {_id(other.id): other for other in includes.tweets or ()} if refs else {}
     told = tweet  # the post whose words these are: a retweet's are the original's
     quoting = refs
     for ref in refs:
-        if ref.kind == "retweeted" and (original := _tweet(includes, ref.id)) is not None and _text(original):
+        if ref.kind == "retweeted" and (original := others.get(ref.id)) is not None and _text(original):
             told = original
             quoting = refs + _refs(original)
             break
@@ -121,7 +124,7 @@ def _post(id: str, tweet: _Tweet, includes: _Includes) -> Post:
         outer = (item.username for item in tweet.entities.mentions or ())
         mentions = tuple(dict.fromkeys([*filter(None, outer), *mentions]))
     first = _id(tweet.edit_history_tweet_ids[0]) if tweet.edit_history_tweet_ids else ""
-    quoted = next((_tweet(includes, ref.id) for ref in quoting if ref.kind == "quoted"), None)
+    quoted = next((others.get(ref.id) for ref in quoting if ref.kind == "quoted"), None)
     return Post(
         source=SOURCE,
         id=id,
@@ -165,10 +168,6 @@ def _refs(tweet: _Tweet) -> tuple[Ref, ...]:
         for kind in kinds
         if item.type == kind and (id := _id(item.id))
     )
-
-
-def _tweet(includes: _Includes, id: str) -> _Tweet | None:
-    return next((tweet for tweet in includes.tweets or () if _id(tweet.id) == id), None)
 
 
 def _author(id: str, includes: _Includes) -> Author:
@@ -254,8 +253,10 @@ def _plain(raw: bytes) -> Any:
         raise Undecodable("the line is not valid UTF-8") from None
     except RecursionError:
         raise Undecodable("the JSON is nested too deeply") from None
-    except ValueError as error:
-        raise Undecodable(f"the line is not valid JSON: {str(error)[:200]}") from None
+    except json.JSONDecodeError as error:
+        raise Undecodable(f"the line is not valid JSON: {error}") from None
+    except ValueError:
+        raise Undecodable("the line is not valid JSON: a number that is none, or of thousands of digits") from None
 
 
 def _refuse_constant(name: str) -> None:
