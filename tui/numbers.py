@@ -122,14 +122,14 @@ def _full(snapshot: Snapshot, width: int, height: int) -> list[Line]:
         *match_bars(rates.seconds, plot_width, plots_height),
         spread(
             [(f"life {percent(life)}" if life is not None else "", "dim")],
-            [(f"5 min · top {top * 100:.0f} %", "faint-text")],
+            [(f"5 min, up to {top * 100:.0f} %" if plot_width >= 34 else f"top {top * 100:.0f} %", "faint-text")],
             plot_width,
         ),
     ]
     speed = [
         spread([("POSTS/S", "dim")], [(rate(rates.posts_per_s), "strong")], plot_width),
         *speed_bars(rates.seconds, plot_width, plots_height),
-        spread([(peak, "dim")], [("5 min", "faint-text")], plot_width),
+        spread([(peak, "dim")], [("5 min" if plot_width >= 26 else "", "faint-text")], plot_width),
     ]
     lines: list[Line] = []
     for y in range(height):
@@ -149,11 +149,8 @@ def _table(snapshot: Snapshot, column: int) -> list[Line]:
         head.append((name.rjust(column), "dim"))
         now.append((count(get(run) if known else None).rjust(column), _number_ink(name, get(run))))
         ever.append((count(get(life) if known else None).rjust(column), "dim"))
-    rest: list[Span] = [
-        (" " * 7, "dim"),
-        ("filtered out".rjust(column + 2), "dim"),
-        (" " + count(run.filtered_out if known else None), "dim"),
-    ]
+    rest: list[Span] = [("filtered out ", "dim"), (count(run.filtered_out if known else None), "dim")]
     if run.quarantined:
         rest += [("   quarantined ", "warn"), (count(run.quarantined), "warn")]
-    return [tuple(head), tuple(now), tuple(ever), tuple(rest)]
+    width = 7 + column * len(COUNTERS)
+    return [tuple(head), tuple(now), tuple(ever), spread([], rest, width)]

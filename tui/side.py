@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from core.health import Health, SourceState
 from core.snapshot import Event, Gap, Level, SinkState, SinkStatus, Snapshot
 from tui.ink import Line, Span, clip, fit, line_width, spread, wrap
-from tui.plot import bars, bucket_size, buckets
+from tui.plot import bars, buckets
 from tui.sanitise import clean
 from tui.words import UNKNOWN, Said, clock, connection, count, minute, plural, rate, seconds_left, span, store
 
@@ -94,8 +94,7 @@ def _connection(snapshot: Snapshot, health: Health, room: int) -> list[Line]:
 
 def _timeline(snapshot: Snapshot, health: Health, room: int) -> Line:
     """The last hour of the connection: high connected, low with a gap in it, a dot before this run."""
-    caption = " 60 min"
-    cells = room - len(caption)
+    cells = _hour_cells(room)
     each = HOUR / cells
     begin = snapshot.at - HOUR
     spans: list[Span] = []
@@ -116,7 +115,7 @@ def _timeline(snapshot: Snapshot, health: Health, room: int) -> Line:
             spans[-1] = (spans[-1][0] + char, kind)
         else:
             spans.append((char, kind))
-    return (*spans, (caption, "faint-text"))
+    return (*spans, ("60 min".rjust(room - cells), "faint-text"))
 
 
 def gap_words(gap: Gap, now: float) -> str:
@@ -167,19 +166,27 @@ def _journal_only(snapshot: Snapshot, room: int) -> list[Line]:
 def _hour(snapshot: Snapshot, room: int, height: int) -> list[Line]:
     """Matched posts per minute over the last hour."""
     series = snapshot.rates.minutes
-    size = bucket_size(60, room)
-    values: list[float | None] = [
-        float(total) for total, _ in buckets(series.matched, series.start, series.step, size)
-    ]
-    cells = -(-60 // size)
-    stretch = max(room // cells, 1)
-    wide = [value for value in values[-cells:] for _ in range(stretch)]
-    top = max((value for value in wide if value), default=1.0)
-    caption = f"{sum(series.matched):,} of {sum(series.consumed):,}"
+    cells = _hour_cells(room)
+    whole = buckets(series.matched, series.start, series.step, 60 // cells)
+    values = [total / steps for total, steps in whole]
+    top = max(values[-cells:], default=0.0)
+    notes = [f"{top:,.0f}" if top else "", "/min" if top else "", *[""] * height]
     return [
-        spread([("LAST 60 MIN", "title"), ("  matched", "dim")], [(caption, "text")], room),
-        *bars(wide, room, height, top),
+        spread(
+            [("LAST HOUR", "title"), ("  matched", "dim")],
+            [(f"{sum(series.matched):,} of {sum(series.consumed):,}", "text")],
+            room,
+        ),
+        *(
+            (*line, (note.rjust(room - cells), "faint-text"))
+            for line, note in zip(bars(values, cells, height, top or 1.0), notes, strict=False)
+        ),
     ]
+
+
+def _hour_cells(room: int) -> int:
+    """Cells for an hour, a whole number of minutes each, with room for a caption at their right."""
+    return 60 if room >= 67 else 30
 
 
 def draw_events(events: Sequence[Event], room: int, height: int) -> list[Line]:
@@ -197,10 +204,11 @@ def draw_events(events: Sequence[Event], room: int, height: int) -> list[Line]:
 def event_lines(event: Event, room: int) -> list[Line]:
     """One event: time, sign, words; further lines are indented."""
     mark, ink = _LEVELS[event.level]
+    words = "bad" if event.level is Level.ERROR else "text"
     indent = 11
     texts = wrap(clean(event.text), room - indent)
-    first: Line = ((clock(event.at), "dim"), (f" {mark} ", ink), (texts[0], ink))
-    return [first, *(((" " * indent, "dim"), (text, ink)) for text in texts[1:])]
+    first: Line = ((clock(event.at), "dim"), (f" {mark} ", ink), (texts[0], words))
+    return [first, *(((" " * indent, "dim"), (text, words)) for text in texts[1:])]
 
 
 def draw_status(snapshot: Snapshot, width: int) -> Line:
