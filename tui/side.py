@@ -32,7 +32,7 @@ def draw_side(snapshot: Snapshot, width: int, height: int) -> list[Line]:
     if not snapshot.sinks:
         lines += _journal_only(snapshot, room)
         lines.append(())
-    if height - len(lines) >= 10:
+    if height - len(lines) >= 10 and snapshot.rates.minutes.consumed:
         lines += _hour(snapshot, room, 2 if height < 45 else 4)
         lines.append(())
     remaining = height - len(lines)
@@ -77,7 +77,7 @@ def _connection(snapshot: Snapshot, health: Health, room: int) -> list[Line]:
         title = Said(said.sign, said.words.lower(), said.ink)
     name = "CONNECTION" if len(snapshot.health) < 2 else clean(health.source).upper()
     lines = [_title(name, title, room)]
-    if said.loud and health.reason:
+    if said.loud and health.reason and health.state is not SourceState.PAUSED:
         lines += [((text, said.ink),) for text in wrap(clean(health.reason), room)[:3]]
     silent = None if health.last_byte_at is None else now - health.last_byte_at
     lines.append(_pair(("last byte", span(silent)), ("lag", span(health.lag)), room))
@@ -93,7 +93,7 @@ def _connection(snapshot: Snapshot, health: Health, room: int) -> list[Line]:
 
 
 def _timeline(snapshot: Snapshot, health: Health, room: int) -> Line:
-    """The last hour of the connection: high connected, low with a gap in it, a dot before this run."""
+    """The last hour of the connection: low is well, high has a gap in it, a dot is before this run."""
     cells = _hour_cells(room)
     each = HOUR / cells
     begin = snapshot.at - HOUR
@@ -106,11 +106,11 @@ def _timeline(snapshot: Snapshot, health: Health, room: int) -> Line:
             if gap.source == health.source
         )
         if missed > 0:
-            kind, char = "warn", "▁" if missed > each / 2 else "▃"
+            kind, char = "warn", "█" if missed > each / 2 else "▅"
         elif end <= snapshot.started_at or health.state is SourceState.STARTING:
             kind, char = "faint", "·"
         else:
-            kind, char = "plot", "▆"
+            kind, char = "plot", "▂"
         if spans and spans[-1][1] == kind:
             spans[-1] = (spans[-1][0] + char, kind)
         else:
@@ -148,7 +148,7 @@ def _store(sink: SinkStatus, now: float, room: int) -> list[Line]:
         ]
     if sink.state is SinkState.DOWN:
         again = f"again in {seconds_left(sink.retry_at, now)}" if sink.retry_at is not None else "trying again"
-        lines.append(spread([("the journal holds what waits", "dim")], [(again, "text")], room))
+        lines.append(spread([("the journal keeps it", "dim")], [(again, "text")], room))
         return lines
     slowest = UNKNOWN if sink.write_ms is None else f"{sink.write_ms:,.0f} ms"
     lines.append(_pair(("posts/s", rate(sink.rate)), ("slowest", slowest), room))
