@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import html
 import os
 import re
 import shutil
@@ -19,6 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ["TEXTUAL_ANIMATIONS"] = "none"
+
+from rich.cells import cell_len  # noqa: E402
 
 from core.settings import Settings, UiSettings  # noqa: E402
 from tests.ui import scenes  # noqa: E402
@@ -72,9 +75,21 @@ async def take(shot: Shot, folder: Path) -> Path:
         await pilot.pause(0.4)
         svg = app.export_screenshot(title="bieber-tui")
     path = folder / f"{shot.name}.svg"
-    # Rich puts a random number into its class names: the same picture must be the same file.
-    path.write_text(re.sub(r"terminal-\d+", "terminal", svg), encoding="utf-8")
+    path.write_text(_settled(svg), encoding="utf-8")
     return path
+
+
+def _settled(svg: str) -> str:
+    """The same picture is the same file, and wide characters have the room that a terminal gives them.
+
+    Rich puts a random number into its class names, and counts characters where it means cells.
+    """
+    svg = re.sub(r"terminal-\d+", "terminal", svg)
+    return re.sub(
+        r'textLength="[\d.]+"([^>]*)>([^<]*)<',
+        lambda found: f'textLength="{cell_len(html.unescape(found[2])) * CELL[0]:.1f}"{found[1]}>{found[2]}<',
+        svg,
+    )
 
 
 def to_png(svg: Path, size: tuple[int, int]) -> None:

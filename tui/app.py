@@ -93,14 +93,18 @@ class Dashboard(App[int]):
         self._unknown_theme = "" if wanted in self.available_themes else wanted
         self.theme = "bieber" if self._unknown_theme else wanted
 
+        # Widgets are held here and not looked up: a last tick may come while the screen is being taken down.
         self.feed = Feed(settings.ui.feed_size, id="feed")
+        self._field = Input(placeholder="show only posts with this in them", id="filter", select_on_focus=False)
+        self._side = Panel(draw_side, id="side")
+        self._status = Panel(lambda snapshot, width, _: [draw_status(snapshot, width)], id="status")
         self._panels = (
             Panel(lambda snapshot, width, _: [draw_header(snapshot, width, self._stopping)], id="header"),
             Panel(draw_numbers, id="numbers"),
             Panel(self._draw_rule, id="rule"),
             Panel(lambda _, width, __: [draw_title(self.feed.ring, width)], id="title"),
-            Panel(draw_side, id="side"),
-            Panel(lambda snapshot, width, _: [draw_status(snapshot, width)], id="status"),
+            self._side,
+            self._status,
             Panel(lambda _, width, __: [draw_keys(width, self._on())], id="keys"),
         )
 
@@ -117,7 +121,7 @@ class Dashboard(App[int]):
         with Horizontal(id="body"):
             with Vertical(id="stream"):
                 yield title
-                yield Input(placeholder="show only posts with this in them", id="filter", select_on_focus=False)
+                yield self._field
                 yield self.feed
             yield side
         yield status
@@ -165,7 +169,7 @@ class Dashboard(App[int]):
         if snapshot.topic != self._topic:
             self._topic = snapshot.topic
             self._find_terms(snapshot.topic)
-        self.query_one("#status").set_class(in_trouble(snapshot), "-trouble")
+        self._status.set_class(in_trouble(snapshot), "-trouble")
         for panel in self._panels:
             panel.show(snapshot)
         if not self.feed.ring.shown:
@@ -173,9 +177,8 @@ class Dashboard(App[int]):
 
     def _draw_rule(self, _: Snapshot, width: int, __: int) -> list[Line]:
         """A rule with a joint where the right column's edge begins."""
-        side = self.query_one("#side")
-        joint = width - side.size.width
-        if not side.display or not 0 < joint < width:
+        joint = width - self._side.size.width
+        if not self._side.display or not 0 < joint < width:
             return [(("─" * width, "faint"),)]
         return [(("─" * joint + "┬" + "─" * (width - joint - 1), "faint"),)]
 
@@ -316,14 +319,12 @@ class Dashboard(App[int]):
 
     def action_filter(self) -> None:
         """Open the filter's field."""
-        field = self.query_one("#filter", Input)
-        field.add_class("-open")
-        field.focus()
+        self._field.add_class("-open")
+        self._field.focus()
 
     def action_clear(self) -> None:
         """Clear the filter and close its field."""
-        field = self.query_one("#filter", Input)
-        field.value = ""
+        self._field.value = ""
         self._close_filter()
 
     @on(Input.Changed, "#filter")
@@ -334,7 +335,7 @@ class Dashboard(App[int]):
     @on(Input.Submitted, "#filter")
     def _close_filter(self) -> None:
         """Keep the filter, give the keys back to the feed."""
-        self.query_one("#filter", Input).remove_class("-open")
+        self._field.remove_class("-open")
         self.feed.focus()
 
     # The program.

@@ -24,6 +24,9 @@ COUNTERS: tuple[tuple[str, str, Callable[[Counters], int]], ...] = (
     ("PENDING", "PENDING", lambda counters: counters.pending),
 )
 
+# The counters by what one misses most where there is no room for all: how many came, how many are safe.
+LAST_TO_GO = (0, 2, 4, 1, 3)
+
 
 def draw_numbers(snapshot: Snapshot, width: int, height: int) -> list[Line]:
     """All numbers in `height` lines of `width` cells."""
@@ -34,7 +37,7 @@ def draw_numbers(snapshot: Snapshot, width: int, height: int) -> list[Line]:
     return _full(snapshot, width, height)
 
 
-def _shown(snapshot: Snapshot) -> bool:
+def _known(snapshot: Snapshot) -> bool:
     """Whether this run has counted anything yet: before that, a zero would claim to know."""
     return snapshot.run.delivered > 0 or snapshot.life.delivered > 0
 
@@ -44,19 +47,22 @@ def _number_ink(name: str, value: int) -> str:
 
 
 def _one_line(snapshot: Snapshot, width: int) -> Line:
-    """The run's counters on one line; what does not fit is left out from the right, never cut."""
-    spans: list[Span] = [(" ", "dim")]
+    """The run's counters on one line; what does not fit is left out whole, never cut."""
     slack = width >= 76
+    cells: list[Line] = []
     for index, (_, label, get) in enumerate(COUNTERS):
         value = get(snapshot.run)
         digits = (9 if slack else 7) if index < 3 else (5 if slack else 1)
-        number = count(value).rjust(max(digits, len(count(value))))
-        cell: list[Span] = [(label, "dim"), (f" {number}", _number_ink(label, value))]
-        gap = "" if index == 0 else "  "
-        if line_width(spans) + len(gap) + line_width(cell) > width:
-            continue
-        spans += [(gap, "dim"), *cell]
-    return fit(spans, width)
+        number = count(value if _known(snapshot) else None).rjust(digits)
+        cells.append(((label, "dim"), (f" {number}  ", _number_ink(label, value))))
+    kept: set[int] = set()
+    room = width - 1
+    for index in LAST_TO_GO:
+        size = line_width(cells[index])
+        if size - 2 <= room:
+            kept.add(index)
+            room -= size
+    return fit([(" ", "dim"), *(span for index in sorted(kept) for span in cells[index])], width)
 
 
 def _rates_line(snapshot: Snapshot, width: int) -> Line:
@@ -115,6 +121,7 @@ def _full(snapshot: Snapshot, width: int, height: int) -> list[Line]:
     plots_height = height - 2
     rates = snapshot.rates
     _, top = _shares(rates.seconds, plot_width)
+    scale = f"5 min, up to {top * 100:.0f} %" if plot_width >= 34 else f"top {top * 100:.0f} %"
     life = snapshot.life.match_rate
     peak = f"peak {count(rates.peak_per_s)}/s at {minute(rates.peak_at)}" if rates.peak_at else ""
     match = [
@@ -122,14 +129,18 @@ def _full(snapshot: Snapshot, width: int, height: int) -> list[Line]:
         *match_bars(rates.seconds, plot_width, plots_height),
         spread(
             [(f"life {percent(life)}" if life is not None else "", "dim")],
-            [(f"5 min · top {top * 100:.0f} %", "faint-text")],
+            [(scale if rates.seconds.consumed else "", "faint-text")],
             plot_width,
         ),
     ]
     speed = [
         spread([("POSTS/S", "dim")], [(rate(rates.posts_per_s), "strong")], plot_width),
         *speed_bars(rates.seconds, plot_width, plots_height),
-        spread([(peak, "dim")], [("5 min", "faint-text")], plot_width),
+        spread(
+            [(peak, "dim")],
+            [("5 min" if plot_width >= 26 and rates.seconds.consumed else "", "faint-text")],
+            plot_width,
+        ),
     ]
     lines: list[Line] = []
     for y in range(height):
@@ -140,7 +151,7 @@ def _full(snapshot: Snapshot, width: int, height: int) -> list[Line]:
 
 def _table(snapshot: Snapshot, column: int) -> list[Line]:
     """Labels, this run, the whole life, and what was not counted above."""
-    known = _shown(snapshot)
+    known = _known(snapshot)
     run, life = snapshot.run, snapshot.life
     head: list[Span] = [(" " * 7, "dim")]
     now: list[Span] = [(" run   ", "dim")]
@@ -149,11 +160,8 @@ def _table(snapshot: Snapshot, column: int) -> list[Line]:
         head.append((name.rjust(column), "dim"))
         now.append((count(get(run) if known else None).rjust(column), _number_ink(name, get(run))))
         ever.append((count(get(life) if known else None).rjust(column), "dim"))
-    rest: list[Span] = [
-        (" " * 7, "dim"),
-        ("filtered out".rjust(column + 2), "dim"),
-        (" " + count(run.filtered_out if known else None), "dim"),
-    ]
+    rest: list[Span] = [("filtered out ", "dim"), (count(run.filtered_out if known else None), "dim")]
     if run.quarantined:
         rest += [("   quarantined ", "warn"), (count(run.quarantined), "warn")]
-    return [tuple(head), tuple(now), tuple(ever), tuple(rest)]
+    width = 7 + column * len(COUNTERS)
+    return [tuple(head), tuple(now), tuple(ever), spread([], rest, width)]

@@ -36,11 +36,13 @@ def buckets(values: Sequence[int], start: float, step: float, size: int) -> list
 
 
 def nice_top(value: float) -> float:
-    """The smallest of 1, 2, 5 times a power of ten that is not below `value`."""
+    """The smallest round number (1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten) that is not below `value`."""
     if value <= 0:
         return 1.0
     power = 10.0 ** int(log10(value) if value >= 1 else log10(value) - 1)
-    return next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= value * 0.999999)
+    return next(
+        factor * power for factor in (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 20) if factor * power >= value * 0.999999
+    )
 
 
 def bars(values: Sequence[float | None], width: int, height: int, top: float, ink: str = "accent") -> list[Line]:

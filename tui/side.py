@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from core.health import Health, SourceState
 from core.snapshot import Event, Gap, Level, SinkState, SinkStatus, Snapshot
 from tui.ink import Line, Span, clip, fit, line_width, spread, wrap
-from tui.plot import bars, bucket_size, buckets
+from tui.plot import bars, buckets
 from tui.sanitise import clean
 from tui.words import UNKNOWN, Said, clock, connection, count, minute, plural, rate, seconds_left, span, store
 
@@ -32,7 +32,7 @@ def draw_side(snapshot: Snapshot, width: int, height: int) -> list[Line]:
     if not snapshot.sinks:
         lines += _journal_only(snapshot, room)
         lines.append(())
-    if height - len(lines) >= 10:
+    if height - len(lines) >= 10 and snapshot.rates.minutes.consumed:
         lines += _hour(snapshot, room, 2 if height < 45 else 4)
         lines.append(())
     remaining = height - len(lines)
@@ -77,7 +77,7 @@ def _connection(snapshot: Snapshot, health: Health, room: int) -> list[Line]:
         title = Said(said.sign, said.words.lower(), said.ink)
     name = "CONNECTION" if len(snapshot.health) < 2 else clean(health.source).upper()
     lines = [_title(name, title, room)]
-    if said.loud and health.reason:
+    if said.loud and health.reason and health.state is not SourceState.PAUSED:
         lines += [((text, said.ink),) for text in wrap(clean(health.reason), room)[:3]]
     silent = None if health.last_byte_at is None else now - health.last_byte_at
     lines.append(_pair(("last byte", span(silent)), ("lag", span(health.lag)), room))
@@ -93,9 +93,8 @@ def _connection(snapshot: Snapshot, health: Health, room: int) -> list[Line]:
 
 
 def _timeline(snapshot: Snapshot, health: Health, room: int) -> Line:
-    """The last hour of the connection: high connected, low with a gap in it, a dot before this run."""
-    caption = " 60 min"
-    cells = room - len(caption)
+    """The last hour of the connection: low is well, high has a gap in it, a dot is before this run."""
+    cells = _hour_cells(room)
     each = HOUR / cells
     begin = snapshot.at - HOUR
     spans: list[Span] = []
@@ -107,16 +106,16 @@ def _timeline(snapshot: Snapshot, health: Health, room: int) -> Line:
             if gap.source == health.source
         )
         if missed > 0:
-            kind, char = "warn", "▁" if missed > each / 2 else "▃"
+            kind, char = "warn", "█" if missed > each / 2 else "▅"
         elif end <= snapshot.started_at or health.state is SourceState.STARTING:
             kind, char = "faint", "·"
         else:
-            kind, char = "plot", "▆"
+            kind, char = "plot", "▂"
         if spans and spans[-1][1] == kind:
             spans[-1] = (spans[-1][0] + char, kind)
         else:
             spans.append((char, kind))
-    return (*spans, (caption, "faint-text"))
+    return (*spans, ("60 min".rjust(room - cells), "faint-text"))
 
 
 def gap_words(gap: Gap, now: float) -> str:
@@ -149,7 +148,7 @@ def _store(sink: SinkStatus, now: float, room: int) -> list[Line]:
         ]
     if sink.state is SinkState.DOWN:
         again = f"again in {seconds_left(sink.retry_at, now)}" if sink.retry_at is not None else "trying again"
-        lines.append(spread([("the journal holds what waits", "dim")], [(again, "text")], room))
+        lines.append(spread([("the journal keeps it", "dim")], [(again, "text")], room))
         return lines
     slowest = UNKNOWN if sink.write_ms is None else f"{sink.write_ms:,.0f} ms"
     lines.append(_pair(("posts/s", rate(sink.rate)), ("slowest", slowest), room))
@@ -167,19 +166,27 @@ def _journal_only(snapshot: Snapshot, room: int) -> list[Line]:
 def _hour(snapshot: Snapshot, room: int, height: int) -> list[Line]:
     """Matched posts per minute over the last hour."""
     series = snapshot.rates.minutes
-    size = bucket_size(60, room)
-    values: list[float | None] = [
-        float(total) for total, _ in buckets(series.matched, series.start, series.step, size)
-    ]
-    cells = -(-60 // size)
-    stretch = max(room // cells, 1)
-    wide = [value for value in values[-cells:] for _ in range(stretch)]
-    top = max((value for value in wide if value), default=1.0)
-    caption = f"{sum(series.matched):,} of {sum(series.consumed):,}"
+    cells = _hour_cells(room)
+    whole = buckets(series.matched, series.start, series.step, 60 // cells)
+    values = [total / steps for total, steps in whole]
+    top = max(values[-cells:], default=0.0)
+    notes = [f"{top:,.0f}" if top else "", "/min" if top else "", *[""] * height]
     return [
-        spread([("LAST 60 MIN", "title"), ("  matched", "dim")], [(caption, "text")], room),
-        *bars(wide, room, height, top),
+        spread(
+            [("LAST HOUR", "title"), ("  matched", "dim")],
+            [(f"{sum(series.matched):,} of {sum(series.consumed):,}", "text")],
+            room,
+        ),
+        *(
+            (*line, (note.rjust(room - cells), "faint-text"))
+            for line, note in zip(bars(values, cells, height, top or 1.0), notes, strict=False)
+        ),
     ]
+
+
+def _hour_cells(room: int) -> int:
+    """Cells for an hour, a whole number of minutes each, with room for a caption at their right."""
+    return 60 if room >= 67 else 30
 
 
 def draw_events(events: Sequence[Event], room: int, height: int) -> list[Line]:
@@ -197,10 +204,11 @@ def draw_events(events: Sequence[Event], room: int, height: int) -> list[Line]:
 def event_lines(event: Event, room: int) -> list[Line]:
     """One event: time, sign, words; further lines are indented."""
     mark, ink = _LEVELS[event.level]
+    words = "bad" if event.level is Level.ERROR else "text"
     indent = 11
     texts = wrap(clean(event.text), room - indent)
-    first: Line = ((clock(event.at), "dim"), (f" {mark} ", ink), (texts[0], ink))
-    return [first, *(((" " * indent, "dim"), (text, ink)) for text in texts[1:])]
+    first: Line = ((clock(event.at), "dim"), (f" {mark} ", ink), (texts[0], words))
+    return [first, *(((" " * indent, "dim"), (text, words)) for text in texts[1:])]
 
 
 def draw_status(snapshot: Snapshot, width: int) -> Line:

@@ -5,14 +5,17 @@ Counts are exact and thousands are separated. What is not known is a dash, never
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.health import Health, SourceState
 from core.snapshot import SinkState, SinkStatus, Snapshot
+from tui.ink import clip
 from tui.sanitise import clean
 
 UNKNOWN = "–"
+LONGEST_REASON = 32
 
 # What decides which source is spoken of when there are several: the one in the most trouble.
 _TROUBLE = (
@@ -106,10 +109,16 @@ def worst(snapshot: Snapshot) -> Health | None:
     return min(snapshot.health, key=lambda health: _TROUBLE.index(health.state), default=None)
 
 
+def short(reason: str) -> str:
+    """A reason in brief: `X 503 Service Unavailable` is X 503."""
+    found = re.match(r"\S+( HTTP)? \d{3}\b", reason)
+    return found[0] if found else clip(reason.partition(":")[0], LONGEST_REASON)
+
+
 def connection(health: Health, now: float) -> Said:
     """One source's state."""
     reason = clean(health.reason)
-    because = f" ({reason})" if reason else ""
+    because = f" ({short(reason)})" if reason else ""
     match health.state:
         case SourceState.LIVE:
             return Said("●", "LIVE", "ok")

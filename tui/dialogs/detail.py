@@ -12,7 +12,7 @@ from tui.dialogs.sheet import Sheet
 from tui.ink import Line, Span, wrap
 from tui.row import Finder, marked
 from tui.sanitise import clean, clean_lines
-from tui.words import moment, span
+from tui.words import moment, plural, span
 
 _VERDICTS = {
     Verdict.MATCHED: ("●", "matched, and new", "ok"),
@@ -48,8 +48,8 @@ def draw_post(row: FeedRow, width: int, terms: Finder | None = None) -> list[Lin
     late = f"  {span(row.received_at - at)} later" if at is not None and row.received_at >= at else ""
     filled = "  to fill a gap" if row.backfilled else ""
     lines += _field("received", ((moment(row.received_at), "text"), (late + filled, "dim")), width)
-    for kind, number in post.metrics.items():
-        lines += _field(clean(kind).replace("_", " ").removesuffix(" count"), ((f"{number:,}", "text"),), width)
+    if post.metrics:
+        lines += _field("metrics", ((_metrics(post.metrics), "text"),), width)
     for label, values in (
         ("tags", [f"#{tag}" for tag in post.tags]),
         ("mentions", [f"@{mention}" for mention in post.mentions]),
@@ -66,6 +66,16 @@ def draw_post(row: FeedRow, width: int, terms: Finder | None = None) -> list[Lin
         lines += _field("language", ((clean(post.lang), "text"),), width)
     lines += _field("id", ((clean(post.key), "text"),), width)
     return lines
+
+
+def _metrics(metrics: dict[str, int]) -> str:
+    """What X calls like_count and so on, as people say it: 29 likes, 1 reply."""
+    said = []
+    for kind, number in metrics.items():
+        name = clean(kind).replace("_", " ").removesuffix(" count")
+        many = f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
+        said.append(plural(number, name, many))
+    return ", ".join(said)
 
 
 LABEL = 12
