@@ -252,7 +252,7 @@ def test_pause_closes_the_stream_and_is_a_gap(tmp_path):
         program = Program(sim, tmp_path / "data")
         wait_until(lambda: len(whole(sim)) > 20)
         program.process.send_signal(signal.SIGUSR1)
-        wait_until(lambda: sim.connections[-1].closed_at is not None)
+        wait_until(lambda: sim.connections[-1].ended)
         paused_at = len(whole(sim))
         time.sleep(0.5)
         assert len(whole(sim)) == paused_at

@@ -76,14 +76,18 @@ def test_a_fault_that_passes_costs_nothing_but_its_gap(fault):
     with Trial(fault) as trial:
         wait_for(trial.all_produced)
         wait_for(lambda: len(trial.tape.lines) >= len(trial.wanted()))
-        wait_for(lambda: len(trial.sim.connections) >= 2 or fault.startswith(("c1:http-1.0", "c1:unch", "c1:refuse")))
+        wait_for(
+            lambda: len(trial.sim.connections) >= 2 or fault.startswith(("c1:http-1.0", "c1:unch", "c1:refuse"))
+        )
     assert trial.running.error is None
     got = trial.tape.lines
     assert len(got) == len(set(got)) or "duplicate" in fault
     lost = set(trial.wanted()) - set(got)
     # What was on its way when the other side broke the connection may be lost: it is in the gap, and never invented.
     assert not set(got) - set(trial.wanted())
-    if not any(word in fault for word in ("reset", "gzip", "slow-reader", "half-open", "bad-chunk", "kick", "error-w")):
+    if not any(
+        word in fault for word in ("reset", "gzip", "slow-reader", "half-open", "bad-chunk", "kick", "error-w")
+    ):
         assert not lost
     words = " | ".join(reason for _, reason, _ in trial.tape.reports)
     assert MENDED[fault].lower() in words.lower()

@@ -259,7 +259,6 @@ STOPPED = replace(
     rates=replace(RATES, posts_per_s=0.0, match_rate=None),
     events=(*EVENTS, Event(7, NOW - 40, Level.ERROR, "X refused the token (401); the capture has ended")),
 )
-DEMO = replace(LIVE, demo=True, sinks=())
 
 STATES = {
     "empty": EMPTY,

@@ -23,13 +23,11 @@ class ListSink:
 
     def __init__(self) -> None:
         self.taken: dict[str, int] = {}
-        self.opens = 0
         self.faults: list[Exception] = []  # raised by the next calls, the write having happened or not
         self.lost_answer = False
         self.closed = threading.Event()
 
     def open(self) -> None:
-        self.opens += 1
         if self.faults:
             raise self.faults.pop(0)
 
