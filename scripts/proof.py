@@ -1,8 +1,8 @@
-"""The main job, proved: 20,000 posts of the simulator over HTTP into a MongoDB-protocol server, compared one by one.
+"""The main job, proved: 20,000 posts of the simulator over HTTP into a MongoDB-protocol server.
 
 5 % are delivered twice, 10 % are about the topic, and the stream is cut twice in the middle of a line. Prints what
-the simulator's own log says, what the program's report says and what the collection holds, and fails if they differ.
-Run it with `make proof`.
+the simulator's own log says, what the program's report says and what the collection holds, and fails when they
+differ. Run it with `make proof`.
 """
 
 from __future__ import annotations
