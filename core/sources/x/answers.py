@@ -201,16 +201,19 @@ def of_failure(error: BaseException, where: str) -> Ending:
     for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():
+                why = getattr(cause, "verify_message", "") or cause
                 return Ending(
                     Kind.REFUSED,
-                    f"the certificate of {where} is not to be trusted: {cause.verify_message}",
+                    f"the certificate of {where} is not to be trusted: {why}",
                     "Check the machine's clock and x.base_url. Behind a proxy of your organisation, name its"
                     " certificates in the variable REQUESTS_CA_BUNDLE.",
                 )
             case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
                 return Ending(Kind.RETRY, f"the TLS connection to {where} was cut")
             case ssl.SSLError():
-                return Ending(Kind.RETRY, f"the TLS connection to {where} failed: {cause.reason or cause}")
+                return Ending(
+                    Kind.RETRY, f"the TLS connection to {where} failed: {getattr(cause, 'reason', '') or cause}"
+                )
             case socket.gaierror():
                 return Ending(Kind.RETRY, f"the name of {where} cannot be resolved: {cause.strerror or cause}")
             case urllib3.exceptions.ProxyError():
