@@ -146,6 +146,8 @@ class ScriptedX:
 
     def _request(self, sock: socket.socket, file: Any, line: bytes) -> None:
         method, path, _ = line.decode().split()
+        if path.startswith("http://"):  # asked as a proxy
+            path = "/" + path.split("/", 3)[3]
         headers: dict[str, str] = {}
         while header := file.readline().strip():
             name, _, value = header.decode().partition(":")

@@ -120,6 +120,33 @@ def test_in_a_full_list_our_old_rule_makes_room(x):
     assert x.rules[:2] == FOREIGN
 
 
+def test_when_the_swap_in_a_full_list_fails_the_old_rule_is_put_back(x):
+    x.rules.append({"id": "7", "value": "old", "tag": "bieber-tui"})
+    deleted: list[bytes] = []
+
+    def deletes(wire: Wire) -> None:
+        deleted.append(x.requests[-1].body)
+        x.rules.pop()
+        wire.answer(b'{"meta":{}}')
+
+    x.rule_scripts += [listing(*x.rules), errors(CAP), deletes, errors(INVALID)]
+    with pytest.raises(QueryError):
+        XSource(settings(x), "old").change_keywords("x has:polls")
+    assert json.loads(deleted[0]) == {"delete": {"ids": ["7"]}}
+    assert ours(x) == ["old"]
+    assert x.rules[:2] == FOREIGN
+
+
+def test_a_probe_says_what_is_well_and_changes_nothing(x):
+    words = " ".join(XSource(settings(x), "bieber").probe())
+    assert x.url in words
+    assert "none yet" in words
+    assert x.rules == FOREIGN
+    x.rule_scripts.append(lambda w: w.answer(b"", status="401 Unauthorized"))
+    with pytest.raises(SourceRefused, match="token"):
+        XSource(settings(x), "bieber").probe()
+
+
 def test_a_rules_endpoint_that_is_down_is_waited_for(x):
     x.rule_scripts += [lambda w: w.answer(b"", status="503 Service Unavailable")] * 2
     clock = SkippingClock()

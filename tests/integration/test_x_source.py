@@ -456,3 +456,15 @@ def test_an_exchanged_token_that_x_forgot_is_exchanged_once_more(x):
     assert isinstance(error, SourceRefused)
     assert [request.path for request in x.requests].count("/oauth2/token") == 2
     assert len(x.connects) == 2
+
+
+def test_a_proxy_of_the_environment_is_used_and_a_token_in_the_clear_is_warned_of(x, monkeypatch):
+    monkeypatch.setenv("http_proxy", x.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    x.scripts.append(sliced(100))
+    with Running(XSource(settings("http://x.invalid"), "bieber"), Tape()) as running:
+        wait_for(lambda: len(running.tape.lines) == len(SENT))
+        assert running.stop() < 2
+    assert x.connects[0].headers["host"] == "x.invalid"
+    assert any("not https" in event for event in running.tape.events)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import email.utils
 import http.client
 import json
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -159,6 +160,7 @@ class _Control(msgspec.Struct):
     disconnect_type: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+_A_POST = re.compile(rb'\s*\{\s*"data"\s*:\s*\{\s*"').match  # a first look that settles nearly every line
 _control = msgspec.json.Decoder(_Control)
 _EMPTY = (msgspec.UNSET, msgspec.Raw(b"null"), msgspec.Raw(b"[]"), msgspec.Raw(b"{}"))
 
@@ -169,9 +171,7 @@ def in_stream(line: bytes) -> Ending | None:
     An object is control when it has no `data` and either `errors`, a `disconnect_type`, or a problem's title
     with its type or detail. Errors beside `data` belong to a post.
     """
-    if line.startswith(b'{"data":{') or (
-        b'"errors"' not in line and b'"title"' not in line and b"disconnect_type" not in line
-    ):
+    if _A_POST(line) or not (b'"errors"' in line or b'"title"' in line or b'"disconnect_type"' in line):
         return None
     try:
         keys = _control.decode(line)
@@ -201,16 +201,19 @@ def of_failure(error: BaseException, where: str) -> Ending:
     for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():
+                why = getattr(cause, "verify_message", "") or cause
                 return Ending(
                     Kind.REFUSED,
-                    f"the certificate of {where} is not to be trusted: {cause.verify_message}",
+                    f"the certificate of {where} is not to be trusted: {why}",
                     "Check the machine's clock and x.base_url. Behind a proxy of your organisation, name its"
                     " certificates in the variable REQUESTS_CA_BUNDLE.",
                 )
             case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
                 return Ending(Kind.RETRY, f"the TLS connection to {where} was cut")
             case ssl.SSLError():
-                return Ending(Kind.RETRY, f"the TLS connection to {where} failed: {cause.reason or cause}")
+                return Ending(
+                    Kind.RETRY, f"the TLS connection to {where} failed: {getattr(cause, 'reason', '') or cause}"
+                )
             case socket.gaierror():
                 return Ending(Kind.RETRY, f"the name of {where} cannot be resolved: {cause.strerror or cause}")
             case urllib3.exceptions.ProxyError():

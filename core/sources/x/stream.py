@@ -12,7 +12,6 @@ import http.client
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
@@ -23,9 +22,8 @@ import urllib3.exceptions
 from core.clock import Clock
 from core.sources.x import answers
 from core.sources.x.answers import STOPPED, Ending, Failed, Kind
-from core.sources.x.transport import Bearer, Breaker, Session
+from core.sources.x.transport import READ_SIZE, Bearer, Breaker, Session
 
-READ_SIZE = 64 * 1024  # bytes of one read at most; a read returns what is there, so this adds no latency
 LONGEST_ANSWER = 16 * 1024 * 1024  # bytes of a REST answer's body; X's longest holds 1000 rules
 LONGEST_ERROR = 64 * 1024  # bytes of an error's body that are looked at
 
@@ -97,9 +95,7 @@ class XClient(tweepy.StreamingClient):  # type: ignore[misc]  # tweepy has no ty
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.session.close()
 
     def authorize(self, token: str) -> None:
@@ -124,7 +120,7 @@ class XClient(tweepy.StreamingClient):  # type: ignore[misc]  # tweepy has no ty
         route: str,
         params: dict[str, Any] | None = None,
         json: Any = None,
-        user_auth: bool = False,
+        **_: Any,  # user_auth, which is never asked for
     ) -> Answer:
         """tweepy's way to every REST endpoint. Raises Failed."""
         return self._answer(self._send(method, route, params=params, json=json))

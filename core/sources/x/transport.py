@@ -10,6 +10,7 @@ followed: they would drop or leak the token.
 from __future__ import annotations
 
 import errno
+import http.client
 import os
 import queue
 import select
@@ -28,6 +29,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.response import HTTPResponse
 
+READ_SIZE = 64 * 1024  # bytes asked of the kernel at a time; it gives what is there, so this adds no latency
 SLICE = 0.05  # seconds between two looks at the breaker while nothing can be cut
 
 
@@ -98,7 +100,7 @@ class Session(requests.Session):
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
-    def get_redirect_target(self, resp: requests.Response) -> None:
+    def get_redirect_target(self, _resp: requests.Response) -> None:
         """None: a redirect is an answer like any other."""
 
 
@@ -153,7 +155,18 @@ class _Adapter(HTTPAdapter):
             self.breaker.release(twin)
 
 
+class _Answer(http.client.HTTPResponse):
+    """An answer that is read in big pieces: http.client's own file asks the kernel for 8 KiB at a time."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        small, self.fp = self.fp, sock.makefile("rb", READ_SIZE)  # type: ignore[assignment]
+        small.close()
+
+
 class _Connection(HTTPConnection):
+    response_class = _Answer
+
     def __init__(self, adapter: _Adapter, **kwargs: Any) -> None:
         self._adapter = adapter
         super().__init__(**kwargs)
