@@ -139,3 +139,9 @@ def own_ferretdb(ferretdb_binary: Path, tmp_path: Path) -> Iterator[FerretDB]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port of 127.0.0.1 where nobody listens."""
+    return free_port()

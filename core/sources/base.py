@@ -67,6 +67,12 @@ class Source(Protocol):
         changed).
         """
 
+    def probe(self) -> list[str]:
+        """Look whether a capture would be let in, as far as that is free: what is well, in words.
+
+        Raises SourceRefused or Unavailable, as `run` would.
+        """
+
     def decode(self, raw: bytes) -> Post:
         """A delivered line as a Post. Pure: may be called from any thread.
 

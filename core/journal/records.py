@@ -1,0 +1,103 @@
+"""What goes into the journal and comes out of it: plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A matched post on its way into the journal."""
+
+    id: str
+    received_at: float  # seconds since 1970
+    text_hash: int  # tells a later delivery with other text from a mere repetition
+    matched: tuple[str, ...]
+    backfilled: bool
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A delivered line that is no post, or (reason empty) a consumed post that is not about the topic."""
+
+    id: str
+    received_at: float
+    reason: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GapMark:
+    """The connection went down (`reason` given) or came back (`reason` empty) at that moment."""
+
+    at: float
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Batch:
+    """All that one transaction adds for one source."""
+
+    source: str
+    delivered: int = 0
+    consumed: int = 0
+    entries: list[Entry] = field(default_factory=list)
+    filtered: list[Rejected] = field(default_factory=list)  # only with journal.scope = "all"
+    quarantined: list[Rejected] = field(default_factory=list)
+    gaps: list[GapMark] = field(default_factory=list)
+    cursor: str | None = None
+    last_byte_at: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.delivered or self.gaps or self.cursor or self.last_byte_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The journal's own counts for one source, over the capture's life."""
+
+    delivered: int = 0
+    consumed: int = 0
+    quarantined: int = 0
+    matched: int = 0
+    inserted: int = 0  # matched, and new to the journal
+    repeated: int = 0  # matched, and the journal had it already
+
+    def __sub__(self, other: Tally) -> Tally:
+        return Tally(
+            self.delivered - other.delivered,
+            self.consumed - other.consumed,
+            self.quarantined - other.quarantined,
+            self.matched - other.matched,
+            self.inserted - other.inserted,
+            self.repeated - other.repeated,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a sink has answered for, for one source."""
+
+    stored: int = 0
+    duplicate: int = 0
+
+    def __add__(self, other: Settled) -> Settled:
+        return Settled(self.stored + other.stored, self.duplicate + other.duplicate)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One matched post as the journal holds it."""
+
+    seq: int
+    source: str
+    id: str
+    received_at: float
+    matched: tuple[str, ...]
+    backfilled: bool
+    raw: bytes
+
+
+SettledBySource = Mapping[str, Settled]

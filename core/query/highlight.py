@@ -1,0 +1,101 @@
+"""Where the terms of a query stand in a displayed text: places in the text as it is, not as it is compared."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import accumulate
+
+from core.query.match import BETWEEN, near, sequence
+from core.query.text import normalise, units, word_pattern
+from core.query.tree import Entity, Term, Words
+
+# A character and what may melt into it: marks, invisible characters, Korean vowels, Japanese voice marks.
+_CLUSTER_TAIL = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\u1160-\u11ff\uff9e\uff9f"
+
+Span = tuple[int, int]
+
+
+class Highlighter:
+    """Finds the positive terms of one query in texts."""
+
+    def __init__(self, positive: Iterable[Term]) -> None:
+        self._single: set[str] = set()
+        self._phrases: set[tuple[str, ...]] = set()
+        self._near: set[tuple[tuple[str, ...], int]] = set()
+        self._names: set[str] = set()
+        for term in positive:
+            match term:
+                case Words(parts=parts, within=int(within)):
+                    self._near.add((parts, within))
+                case Words(parts=(one,)):
+                    self._single.add(one)
+                case Words(parts=parts):
+                    self._phrases.add(parts)
+                case Entity(kind=kind, name=name):
+                    self._names.add(kind + normalise(name))
+                case _:
+                    pass  # an operator asks for something that is not in the text
+
+    def spans(self, text: str) -> list[Span]:
+        """The ranges of code points (start, end) that terms matched, in order, none touching another's inside."""
+        normal, starts, ends = _aligned(text)
+        found = units(normal)
+        places = [(unit.start, unit.end) for unit in found if unit.text in self._single]
+        for parts, within in self._near:
+            places += [(found[first].start, found[last].end) for first, last in near(found, parts, within)]
+        if self._phrases:
+            joined = sequence(unit.text for unit in found)
+            # Where each unit begins in `joined`: a separator stands before each.
+            begins = list(accumulate((len(unit.text) + 1 for unit in found), initial=0))
+            for parts in self._phrases:
+                phrase = sequence(parts)
+                at = joined.find(phrase)
+                while at >= 0:
+                    first = bisect_right(begins, at) - 1
+                    places.append((found[first].start, found[first + len(parts) - 1].end))
+                    at = joined.find(phrase, at + len(phrase) - len(BETWEEN))
+        for name in self._names:
+            at = normal.find(name)
+            while at >= 0:
+                end = at + len(name)
+                if not (_is_word(normal[end : end + 1]) or (at and _is_word(normal[at - 1]))):
+                    places.append((at, end))
+                at = normal.find(name, end)
+        return _merged((starts[start], ends[end - 1]) for start, end in places)
+
+
+def _is_word(char: str) -> bool:
+    return word_pattern().match(char) is not None
+
+
+def _merged(spans: Iterable[Span]) -> list[Span]:
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _aligned(text: str) -> tuple[str, list[int] | range, list[int] | range]:
+    """The normalised text, and for each of its characters where in `text` it comes from: starts and ends."""
+    if text.isascii():
+        return normalise(text), range(len(text)), range(1, len(text) + 1)
+    normal = normalise(text)
+    marks = word_pattern().pattern[len(r"[\w") : -len("]+")]
+    # Where a cluster turns out to be too small, take whole runs, then the whole text.
+    for pattern in (rf"(?s:.)[{marks}{_CLUSTER_TAIL}]*", r"\s|\S+", r"(?s:.+)"):
+        pieces: list[str] = []
+        starts: list[int] = []
+        ends: list[int] = []
+        for match in re.finditer(pattern, text):
+            piece = normalise(match.group())
+            pieces.append(piece)
+            starts += [match.start()] * len(piece)
+            ends += [match.end()] * len(piece)
+        if "".join(pieces) == normal:
+            break
+    return normal, starts, ends

@@ -1,0 +1,360 @@
+"""Does a post match? A tree is compiled once into tests, which look at a post through a View.
+
+A View has what the tests ask for, computed when it is first asked for. PlainView takes everything from
+TweetTokenizer's tokens. View, the fast one, takes the same from less, and is the same by construction:
+
+- the words of a text are the runs of word characters, whatever the tokens are (text.py);
+- a phrase needs all of its words, and an emoji its character, before the order of the units is asked for;
+- that order needs the tokenizer only where a slash or an emoji stands (text.py);
+- a match needs one of the `needles` of the query as a part of the normalised text, so that most posts are
+  refused by a search for substrings.
+
+Alternatives are looked up, not tried: `a OR b OR ...` keeps a table from a word that each needs to its test, and
+costs as much as the post has words, not as the query has terms. (Alternatives without any word, such as emoji
+or `lang:`, are tried one by one.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Literal
+
+from core.post import Post, RefKind
+from core.query.operators import answers_locally
+from core.query.rules import undecidable
+from core.query.text import Unit, normalise, parts, units, words
+from core.query.tree import And, Entity, Node, Not, Operator, Or, Term, Words
+
+# More needles than this are not searched one by one: the table of words is faster then.
+MAX_NEEDLES = 12
+
+# Between two units of a sequence; no unit holds it. The border of a link is an empty unit.
+BETWEEN = "\x1f"
+
+_CASHTAG = re.compile(r"(?<![\w$])\$([a-z]{1,6}(?:[._][a-z]{1,2})?)(?!\w)")
+_LINK_IN_TEXT = re.compile(r"https?://\S+")
+
+
+def _texts_of(post: Post, quoted: bool) -> tuple[str, ...]:
+    return (post.text, post.quoted_text) if quoted and post.quoted_text else (post.text,)
+
+
+def _segments(post: Post, texts: tuple[str, ...]) -> tuple[str, ...]:
+    return (*texts, *post.tags, *post.mentions, *post.links)
+
+
+class View:
+    """One post as the tests see it. All strings are normalised."""
+
+    def __init__(self, post: Post, texts: tuple[str, ...], normal: str) -> None:
+        self.post = post
+        self._texts = texts
+        self.normal = normal  # all segments in lines
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The parts of the post that hold words; no phrase goes from one into the next."""
+        return _segments(self.post, self._texts)
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Every word of every segment."""
+        return frozenset(words(self.normal))
+
+    def units(self) -> Iterator[list[Unit]]:
+        """The units of each segment."""
+        return (units(normalise(segment)) for segment in self.segments)
+
+    @cached_property
+    def sequence(self) -> str:
+        """Every unit of every segment in order, BETWEEN them."""
+        return sequence(unit.text for segment in self.units() for unit in (*segment, Unit("", 0, 0)))
+
+    @cached_property
+    def tags(self) -> frozenset[str]:
+        """The names of the tags."""
+        return frozenset(map(normalise, self.post.tags))
+
+    @cached_property
+    def mentions(self) -> frozenset[str]:
+        """The names of those mentioned."""
+        return frozenset(map(normalise, self.post.mentions))
+
+    @cached_property
+    def authors(self) -> frozenset[str]:
+        """The author's name and id."""
+        return frozenset((normalise(self.post.author.username), self.post.author.id)) - {""}
+
+    @cached_property
+    def cashtags(self) -> frozenset[str]:
+        """The cashtags that stand in the text."""
+        return frozenset(name for text in self._texts for name in _CASHTAG.findall(normalise(text)))
+
+    @cached_property
+    def links(self) -> str:
+        """The words of the post's links and of the addresses in its text, a border between two links."""
+        written = (link for text in self._texts for link in _LINK_IN_TEXT.findall(normalise(text)))
+        return sequence(
+            word for link in (*map(normalise, self.post.links), *written) for word in (*words(link), "")
+        )
+
+
+class PlainView(View):
+    """The same without any short cut: everything is taken from the tokens."""
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Every word of every segment, from the tokens."""
+        return frozenset(unit.text for segment in self.units() for unit in segment)
+
+    def units(self) -> Iterator[list[Unit]]:
+        """The units of each segment, the tokenizer asked everywhere."""
+        return (units(normalise(segment), everywhere=True) for segment in self.segments)
+
+
+def sequence(texts: Iterable[str]) -> str:
+    """Units as one string, in which a phrase is a part."""
+    return BETWEEN + BETWEEN.join(texts) + BETWEEN
+
+
+# The numbers of the positive terms that matched, or None: no match.
+Hits = frozenset[int] | None
+Test = Callable[[View], Hits]
+# Where a table of alternatives looks a key up.
+Table = Literal["words", "tags", "mentions", "authors"]
+
+_NOTHING: frozenset[int] = frozenset()
+
+
+class Matcher:
+    """A compiled query. Raises QueryError for a term that no Post can answer."""
+
+    def __init__(self, text: str, node: Node, positive: Iterable[Term]) -> None:
+        self._text = text
+        self.terms = tuple(dict.fromkeys(term.written for term in positive))
+        self._number = {written: number for number, written in enumerate(self.terms)}
+        self._test = self._compile(node)
+        found = _needles(node)
+        self._needles = found if found and len(found) <= MAX_NEEDLES else ()
+
+    def match(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
+        """The terms that matched, in the query's order, or None."""
+        texts = _texts_of(post, quoted)
+        normal = normalise("\n".join(_segments(post, texts)))
+        if self._needles:
+            for needle in self._needles:
+                if needle in normal:
+                    break
+            else:
+                return None
+        return self._names(self._test(View(post, texts, normal)))
+
+    def match_plain(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
+        """The same without any short cut: the definition that the fast path is held to."""
+        texts = _texts_of(post, quoted)
+        normal = normalise("\n".join(_segments(post, texts)))
+        return self._names(self._test(PlainView(post, texts, normal)))
+
+    def _names(self, hits: Hits) -> tuple[str, ...] | None:
+        return None if hits is None else tuple(self.terms[number] for number in sorted(hits))
+
+    def _compile(self, node: Node) -> Test:
+        match node:
+            case And(children):
+                return _all([self._compile(child) for child in children])
+            case Or(children):
+                return _any([(_key(child), self._compile(child)) for child in children])
+            case Not(_, child):
+                return _none(self._compile(child))
+            case _:
+                # A term that stands only in a negation has no number: its hits are thrown away.
+                number = self._number.get(node.written)
+                return _leaf(self._decides(node), _NOTHING if number is None else frozenset((number,)))
+
+    def _decides(self, term: Term) -> Callable[[View], bool]:
+        match term:
+            case Words():
+                return _decide_words(term)
+            case Entity(kind=kind, name=name):
+                table = {"#": "tags", "@": "mentions", "$": "cashtags"}[kind]
+                wanted = normalise(name)
+                return lambda view: wanted in getattr(view, table)
+            case Operator(name=name, value=value):
+                if not answers_locally(name, value):
+                    raise undecidable(term, self._text)
+                return _decide_operator(name, value)
+
+
+def _all(tests: list[Test]) -> Test:
+    def test(view: View) -> Hits:
+        matched = []
+        for one in tests:
+            found = one(view)
+            if found is None:
+                return None
+            matched.append(found)
+        return _NOTHING.union(*matched)
+
+    return test
+
+
+def _any(alternatives: list[tuple[tuple[Table, str] | None, Test]]) -> Test:
+    tables: dict[Table, dict[str, list[Test]]] = {}
+    others = []
+    for key, one in alternatives:
+        if key is None:
+            others.append(one)
+        else:
+            tables.setdefault(key[0], {}).setdefault(key[1], []).append(one)
+    keys = {table: frozenset(tests) for table, tests in tables.items()}
+
+    def test(view: View) -> Hits:
+        matched: list[frozenset[int]] = []
+        for table, tests in tables.items():
+            for key in keys[table] & getattr(view, table):
+                matched += [found for one in tests[key] if (found := one(view)) is not None]
+        matched += [found for one in others if (found := one(view)) is not None]
+        return _NOTHING.union(*matched) if matched else None
+
+    return test
+
+
+def _none(one: Test) -> Test:
+    return lambda view: _NOTHING if one(view) is None else None
+
+
+def _leaf(decide: Callable[[View], bool], hits: frozenset[int]) -> Test:
+    return lambda view: hits if decide(view) else None
+
+
+def _word_parts(term: Words) -> list[str]:
+    return [part for part in term.parts if words(part)]
+
+
+def _key(node: Node) -> tuple[Table, str] | None:
+    """A table of the view, and what must be in it for the node to match."""
+    match node:
+        case Words() if found := _word_parts(node):
+            return "words", max(found, key=len)
+        case Entity(kind="#", name=name):
+            return "tags", normalise(name)
+        case Entity(kind="@", name=name):
+            return "mentions", normalise(name)
+        case Operator(name="from", value=value):
+            return "authors", _user(value)
+        case _:
+            return None
+
+
+def _needles(node: Node) -> tuple[str, ...] | None:
+    """Strings of which one is a part of the normalised text of every post that matches; None: nothing is sure."""
+    match node:
+        case Words():
+            return (max(node.parts, key=len),)
+        case Entity(name=name):
+            return (normalise(name),)
+        case Operator(name="url", value=value) if found := parts(value):
+            return (max(found, key=len),)
+        case And(children):
+            # The shortest list with the longest strings lets the fewest posts through.
+            sure = [those for child in children if (those := _needles(child))]
+            return min(sure, key=lambda found: (len(found), -min(map(len, found))), default=None)
+        case Or(children):
+            lists = [_needles(child) for child in children]
+            if None in lists:
+                return None
+            return tuple(dict.fromkeys(needle for needles in lists if needles for needle in needles))
+        case _:
+            return None
+
+
+def _decide_words(term: Words) -> Callable[[View], bool]:
+    wanted = term.parts
+    if len(wanted) == 1 and words(wanted[0]):
+        word = wanted[0]
+        return lambda view: word in view.words
+    needed = frozenset(_word_parts(term))
+    pictures = [part for part in wanted if not words(part)]
+
+    def possible(view: View) -> bool:
+        return needed <= view.words and all(picture in view.normal for picture in pictures)
+
+    if term.within is not None:
+        distance = term.within
+        return lambda view: (
+            possible(view)
+            and any(next(near(segment, wanted, distance), None) is not None for segment in view.units())
+        )
+    phrase = sequence(wanted)
+    return lambda view: possible(view) and phrase in view.sequence
+
+
+def near(found: list[Unit], wanted: tuple[str, ...], within: int) -> Iterator[tuple[int, int]]:
+    """The places (indexes of the first and last unit) where all of `wanted` stand close to each other.
+
+    In the query's order, `within` other units may stand between them in all; in any other order two fewer,
+    since turning two words around takes two steps (X, "proximity operator").
+    """
+    count = len(wanted)
+    needed = Counter(wanted)
+    for first, unit in enumerate(found):
+        if unit.text not in needed:
+            continue
+        window = [one.text for one in found[first : first + count + within]]
+        if "" in window:
+            window = window[: window.index("")]
+        at = -1
+        if unit.text == wanted[0]:
+            try:
+                for word in wanted:
+                    at = window.index(word, at + 1)
+            except ValueError:
+                at = -1
+        if at < 0 and within >= 2:
+            left = Counter(needed)
+            for place, word in enumerate(window[: count + within - 2]):
+                left[word] -= 1
+                if not +left:
+                    at = place
+                    break
+        if at >= 0:
+            yield first, first + at
+
+
+def _user(value: str) -> str:
+    return normalise(value.removeprefix("@"))
+
+
+def _decide_operator(name: str, value: str) -> Callable[[View], bool]:
+    match name:
+        case "from":
+            user = _user(value)
+            return lambda view: user in view.authors
+        case "lang":
+            language = value.lower()
+            return lambda view: (view.post.lang.lower() + "-").startswith(language + "-")
+        case "is":
+            kinds: dict[str, RefKind] = {"retweet": "retweeted", "reply": "replied_to", "quote": "quoted"}
+            kind = kinds[value]
+            return lambda view: any(ref.kind == kind for ref in view.post.refs)
+        case "in_reply_to_tweet_id":
+            return lambda view: view.post.ref("replied_to") == value
+        case "retweets_of_tweet_id":
+            return lambda view: view.post.ref("retweeted") == value
+        case "url":
+            address = sequence(parts(value))
+            return lambda view: address in view.links
+        case "url_contains":
+            piece = normalise(value)
+            return lambda view: any(piece in normalise(link) for link in view.post.links)
+        case _:  # has:
+            return {
+                "hashtags": lambda view: bool(view.post.tags),
+                "mentions": lambda view: bool(view.post.mentions),
+                "links": lambda view: bool(view.post.links),
+                "cashtags": lambda view: bool(view.cashtags),
+                "symbols": lambda view: bool(view.cashtags),
+            }[value]

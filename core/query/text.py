@@ -1,0 +1,168 @@
+"""The words of a text, by NLTK's TweetTokenizer. What a query may find is decided here and nowhere else.
+
+`normalise` makes spellings equal that look equal: invisible characters go, Unicode's compatibility forms (NFKC)
+become plain ones, case is folded. TweetTokenizer then reads tags, mentions, addresses, e-mail addresses and emoji.
+The units of a text are
+
+- words: runs of letters, marks, digits and `_`. All other characters separate words, also inside a token
+  (`coca-cola` is two). A border of tokens is no border of words: the tokenizer sees the emoticon `:p` in
+  `genre:pop` and `8p` in `8pm`, and the words are genre, pop and 8pm all the same;
+- emoji: a symbol is a unit of its own, one with a skin tone and a flag are one unit;
+- borders of links: the words of a link count, but no phrase begins outside of it and ends inside.
+
+So the words of a text are exactly `word_pattern().findall(normalise(text))`, without any tokenizer; match.py
+builds its fast path on that, and a property test holds it. The tokenizer decides what phrases and emoji are.
+
+Its expressions take quadratic time on some junk ("a.a.a.a."). It therefore reads a text in runs without a space,
+at most PIECE characters at a time: a link longer than that ends there, an emoji may be cut there, words are not.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+PIECE = 256
+
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+"
+)
+# NFKC would make the sign in "music™" the letters "tm" and glue them to the word; U+2800 looks like a space.
+_BLANK = re.compile("[\u2120\u2122\u2800]")
+_RUN = re.compile(rf"\S{{1,{PIECE}}}")
+_LINK = re.compile(r"https?:/|[a-z0-9.\-]{1,255}\.[a-z]{2,13}/")
+_EMOJI_FROM = "\U0001f000"
+
+
+class Unit(NamedTuple):
+    """A word or an emoji at `start:end` of a normalised text; an empty text is the border of a link."""
+
+    text: str
+    start: int
+    end: int
+
+
+def normalise(text: str) -> str:
+    """`text` in the one spelling that is compared. It distributes over texts joined by a line feed."""
+    if text.isascii():
+        return text.lower()
+    if _INVISIBLE.search(text):
+        text = _INVISIBLE.sub("", text)
+    text = _BLANK.sub(" ", text)
+    # Folding can undo NFKC, so it comes in between, as in Unicode's own NFKC_Casefold.
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+@cache
+def word_pattern() -> re.Pattern[str]:
+    r"""What a word is, in normalised text: `\w` and the marks that Python's `\w` lacks (vowel signs, accents)."""
+    marks: list[list[int]] = []
+    for code in (*range(0x300, 0x1E950), *range(0xE0100, 0xE01F0)):
+        if unicodedata.category(chr(code))[0] == "M":
+            if marks and marks[-1][1] == code - 1:
+                marks[-1][1] = code
+            else:
+                marks.append([code, code])
+    return re.compile(r"[\w" + "".join(f"{chr(first)}-{chr(last)}" for first, last in marks) + "]+")
+
+
+_ASCII_WORD = re.compile(r"\w+", re.ASCII)
+
+
+def words(normal: str) -> list[str]:
+    """The words of a normalised text, in order."""
+    return (_ASCII_WORD if normal.isascii() else word_pattern()).findall(normal)
+
+
+def is_emoji(char: str) -> bool:
+    """Whether a character that is part of no word can be looked for: emoji and other pictures."""
+    return char >= _EMOJI_FROM or (char > "\x7f" and unicodedata.category(char) == "So")
+
+
+@cache
+def _tweet_tokenizer() -> Any:
+    """TweetTokenizer's expression, which tells where a token stands; loaded late since NLTK takes 0.2 s.
+
+    `tokenize()` would resolve HTML entities a second time ("rock&music;" loses its word) and shorten repeated
+    characters, and its tokens could not be found again in the text.
+    """
+    from nltk.tokenize.casual import TweetTokenizer  # noqa: PLC0415
+
+    return TweetTokenizer().WORD_RE
+
+
+def has_emoji(normal: str) -> bool:
+    """Whether there is an emoji in a normalised text."""
+    return not normal.isascii() and any(map(is_emoji, word_pattern().sub("", normal)))
+
+
+def _tokens(normal: str, *, everywhere: bool) -> Iterator[tuple[str, int]]:
+    """The tokens of a normalised text, each with its place.
+
+    No token crosses a space, a link has a slash, and words do not depend on tokens: a run with neither slash nor
+    emoji gives the same units in one piece. Unless `everywhere`, the tokenizer is spared those.
+    """
+    if not everywhere and "/" not in normal and normal.isascii():
+        yield normal, 0
+        return
+    for run in _RUN.finditer(normal):
+        piece = run.group()
+        if not everywhere and "/" not in piece and not has_emoji(piece):
+            yield piece, run.start()
+            continue
+        # The time limit that NLTK sets would fire when the machine sleeps; the length is the limit here.
+        for match in _tweet_tokenizer().finditer(piece, timeout=None):
+            yield match.group(), run.start() + match.start()
+
+
+def units(normal: str, *, everywhere: bool = False) -> list[Unit]:
+    """The words, emoji and borders of links of a normalised text, in order.
+
+    `everywhere` has the tokenizer read every part, also where the outcome is known without it.
+    """
+    found: list[Unit] = []
+    word_end = -1  # where the last word ended, as long as it can grow
+    leaving = False  # a link's end was passed and its border is not noted yet
+    pattern = word_pattern()
+    for token, start in _tokens(normal, everywhere=everywhere):
+        joined = start == word_end and pattern.match(token) is not None  # goes on with the last word
+        link = _LINK.match(token) is not None and not joined
+        if leaving and not joined:
+            found.append(Unit("", start, start))
+            leaving = False
+        if link:
+            found.append(Unit("", start, start))
+        at = 0
+        for match in pattern.finditer(token):
+            _add_emoji(found, token[at : match.start()], start + at, whole=False)
+            at = match.end()
+            if joined and match.start() == 0:
+                grown = found.pop()
+                found.append(Unit(grown.text + match.group(), grown.start, start + at))
+            else:
+                found.append(Unit(match.group(), start + match.start(), start + at))
+            word_end = start + at
+        _add_emoji(found, token[at:], start + at, whole=at == 0)
+        leaving = leaving or link
+    return found
+
+
+def _add_emoji(found: list[Unit], between: str, start: int, *, whole: bool) -> None:
+    """Add what is no word: a token of emoji only is one unit, otherwise every emoji in it is."""
+    if not between or between.isascii():
+        return
+    if whole and all(map(is_emoji, between)):
+        found.append(Unit(between, start, start + len(between)))
+        return
+    found += [Unit(char, start + i, start + i + 1) for i, char in enumerate(between) if is_emoji(char)]
+
+
+def parts(term: str) -> tuple[str, ...]:
+    """The units of a term of a query: its words and emoji in order, nothing between them."""
+    normal = normalise(term)
+    if not has_emoji(normal):
+        return tuple(words(normal))
+    return tuple(unit.text for unit in units(normal) if unit.text)

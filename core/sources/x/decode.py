@@ -1,0 +1,306 @@
+"""A line of X's stream as a Post.
+
+Two ways to the same result. The fast one reads the line straight into typed structs. When that fails, the line
+is read as plain JSON and each field that has the wrong type is dropped on its own: a post whose id and text can
+be used is a post, whatever else is wrong in it. No input raises anything but Undecodable.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from core.errors import Undecodable
+from core.post import Author, Post, Ref, RefKind
+
+SOURCE = "x"
+LONGEST_ID = 100  # characters; X's ids have 19 digits
+LARGEST_NUMBER = 2**63 - 1  # what every store can hold
+
+
+class _Tag(msgspec.Struct, gc=False):
+    tag: str | None = None
+
+
+class _Mention(msgspec.Struct, gc=False):
+    username: str | None = None
+
+
+class _Link(msgspec.Struct, gc=False):
+    url: str | None = None
+    expanded_url: str | None = None
+    unwound_url: str | None = None
+
+
+class _Entities(msgspec.Struct):
+    hashtags: list[_Tag] | None = None
+    mentions: list[_Mention] | None = None
+    urls: list[_Link] | None = None
+
+
+class _Note(msgspec.Struct):
+    text: str | None = None
+    entities: _Entities | None = None
+
+
+class _Reference(msgspec.Struct, gc=False):
+    type: str | None = None
+    id: int | str | None = None
+
+
+class _Tweet(msgspec.Struct):
+    id: int | str | None = None
+    text: str | None = None
+    author_id: int | str | None = None
+    created_at: str | None = None
+    lang: str | None = None
+    entities: _Entities | None = None
+    note_tweet: _Note | None = None
+    public_metrics: dict[str, int] | None = None
+    referenced_tweets: list[_Reference] | None = None
+    edit_history_tweet_ids: list[int | str] | None = None
+
+
+class _User(msgspec.Struct, gc=False):
+    id: int | str | None = None
+    username: str | None = None
+    name: str | None = None
+
+
+class _Includes(msgspec.Struct):
+    users: list[_User] | None = None
+    tweets: list[_Tweet] | None = None
+
+
+class _Item(msgspec.Struct):
+    data: _Tweet | None = None
+    includes: _Includes | None = None
+
+
+_fast = msgspec.json.Decoder(_Item)
+
+
+def decode(raw: bytes) -> Post:
+    """The post of a line. Pure. Raises Undecodable with the reason in words, and nothing else."""
+    try:
+        if not raw.isascii():
+            raw.decode("utf-8")  # msgspec looks only into the strings that it keeps
+        item = _fast.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+        item = _salvage(_Item, _plain(raw)) or _Item()
+    tweet = item.data
+    if tweet is None:
+        raise Undecodable("the line holds no post: `data` is missing or no object")
+    id = _id(tweet.id)
+    if not id:
+        raise Undecodable("the post has no id")
+    if len(id) > LONGEST_ID:
+        raise Undecodable("the post's id is too long to be one")
+    return _post(id, tweet, item.includes or _Includes())
+
+
+def _post(id: str, tweet: _Tweet, includes: _Includes) -> Post:
+    refs = _refs(tweet)
+    others = {_id(other.id): other for other in includes.tweets or ()} if refs else {}
+    told = tweet  # the post whose words these are: a retweet's are the original's
+    quoting = refs
+    for ref in refs:
+        if ref.kind == "retweeted" and (original := others.get(ref.id)) is not None and _text(original):
+            told = original
+            quoting = refs + _refs(original)
+            break
+    text = _text(told)
+    if not text:
+        raise Undecodable("the post has no text")
+    tags, mentions, links = _words(told, text)
+    if told is not tweet and tweet.entities is not None:
+        outer = (item.username for item in tweet.entities.mentions or ())
+        mentions = tuple(dict.fromkeys([*filter(None, outer), *mentions]))
+    first = _id(tweet.edit_history_tweet_ids[0]) if tweet.edit_history_tweet_ids else ""
+    quoted = next((others.get(ref.id) for ref in quoting if ref.kind == "quoted"), None)
+    return Post(
+        source=SOURCE,
+        id=id,
+        text=text,
+        created_at=_moment(tweet.created_at),
+        author=_author(_id(tweet.author_id), includes),
+        lang=tweet.lang or "",
+        tags=tags,
+        mentions=mentions,
+        links=links,
+        metrics=_metrics(tweet.public_metrics),
+        refs=refs,
+        edit_of=first if first != id else "",
+        quoted_text=_text(quoted) if quoted is not None else "",
+    )
+
+
+def _id(value: int | str | None) -> str:
+    """An id as a string: older captures hold numbers."""
+    if isinstance(value, int):
+        return str(value) if abs(value) <= 10**LONGEST_ID else ""
+    return value.strip() if value else ""
+
+
+def _text(tweet: _Tweet) -> str:
+    """The whole text, HTML entities resolved once."""
+    text = (tweet.note_tweet.text if tweet.note_tweet else "") or tweet.text or ""
+    if "&" not in text:
+        return text
+    try:
+        return html.unescape(text)
+    except ValueError:  # a reference of thousands of digits
+        return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _refs(tweet: _Tweet) -> tuple[Ref, ...]:
+    kinds: tuple[RefKind, ...] = ("retweeted", "quoted", "replied_to")
+    return tuple(
+        Ref(kind, id)
+        for item in tweet.referenced_tweets or ()
+        for kind in kinds
+        if item.type == kind and (id := _id(item.id))
+    )
+
+
+def _author(id: str, includes: _Includes) -> Author:
+    if id:
+        for user in includes.users or ():
+            if _id(user.id) == id:
+                return Author(id, user.username or "", user.name or "")
+    return Author(id)
+
+
+def _metrics(given: dict[str, int] | None) -> dict[str, int]:
+    if not given:
+        return {}
+    return {name: value for name, value in given.items() if abs(value) <= LARGEST_NUMBER}
+
+
+def _moment(given: str | None) -> datetime | None:
+    """An aware moment in UTC; None when it is missing, is none, or names no time zone."""
+    if not given:
+        return None
+    try:
+        moment = datetime.fromisoformat(given)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+Words = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+
+
+def _words(tweet: _Tweet, text: str) -> Words:
+    """Tags, mentions and links, from the entities that X gives; from the text only where it gives none.
+
+    The entities of a long post that lie beyond its short text are in its note.
+    """
+    note = tweet.note_tweet if tweet.note_tweet and tweet.note_tweet.text else None
+    entities = (note and note.entities) or tweet.entities
+    if entities is None:
+        return extract(text)
+    tags = _unique(item.tag for item in entities.hashtags or ())
+    mentions = _unique(item.username for item in entities.mentions or ())
+    links = _unique(address for item in entities.urls or () for address in _addresses(item))
+    if note is None or note.entities is not None:
+        return tags, mentions, links
+    more = extract(text)
+    return _unique((*tags, *more[0])), _unique((*mentions, *more[1])), links
+
+
+def _addresses(link: _Link) -> tuple[str | None, ...]:
+    return (link.expanded_url or link.url, link.unwound_url)
+
+
+def _unique(words: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, words)))
+
+
+_HASHTAG = re.compile(r"(?<![\w&/#＃])[#＃](\w+)")
+_MENTION = re.compile(r"(?<![\w/.@＠])[@＠]([A-Za-z0-9_]{1,15})(?![\w@＠])")
+_ADDRESS = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
+
+
+def extract(text: str) -> Words:
+    """Tags, mentions and links as a reader sees them in a text. Linear in its length.
+
+    A tag needs a letter (#1 is none), a mention is a name that X allows, a link ends before closing punctuation.
+    """
+    links = _unique(address.rstrip(".,;:!?'…)]}") for address in _ADDRESS.findall(text))
+    prose = _ADDRESS.sub(" ", text) if links else text
+    tags = _unique(tag for tag in _HASHTAG.findall(prose) if any(letter.isalpha() for letter in tag))
+    return tags, _unique(_MENTION.findall(prose)), links
+
+
+# The lenient way.
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _plain(raw: bytes) -> Any:
+    """The line as plain JSON, or Undecodable with the reason."""
+    try:
+        return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError:
+        raise Undecodable("the line is not valid UTF-8") from None
+    except RecursionError:
+        raise Undecodable("the JSON is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise Undecodable(f"the line is not valid JSON: {error}") from None
+    except ValueError:
+        raise Undecodable("the line is not valid JSON: a number that is none, or of thousands of digits") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _salvage(kind: Any, value: Any) -> Any:
+    """`value` as `kind`, without what does not fit: None when nothing does."""
+    if get_origin(kind) is UnionType:
+        return next(
+            (
+                found
+                for part in get_args(kind)
+                if part is not NoneType and (found := _salvage(part, value)) is not None
+            ),
+            None,
+        )
+    if get_origin(kind) is list:
+        if not isinstance(value, list):
+            return None
+        found = (_salvage(get_args(kind)[0], item) for item in value)
+        return [item for item in found if item is not None]
+    if get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            return None
+        pairs = ((_clean(key), _salvage(int, item)) for key, item in value.items())
+        return {key: item for key, item in pairs if item is not None}
+    if kind is str:
+        return _clean(value) if isinstance(value, str) else None
+    if kind is int:
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if not isinstance(value, dict):
+        return None
+    return kind(**{name: _salvage(hint, value.get(name)) for name, hint in _hints(kind).items()})
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    if kind not in _HINTS:
+        _HINTS[kind] = get_type_hints(kind)
+    return _HINTS[kind]
+
+
+def _clean(text: str) -> str:
+    return _SURROGATE.sub("\ufffd", text)

@@ -1,0 +1,310 @@
+"""Moments of a capture, made up but the same every time: what the screen tests and the pictures draw.
+
+No person's posts: the texts are invented. Time stands still at NOW.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from random import Random
+
+from core.counters import Counters
+from core.health import Health, RateLimit, SourceState
+from core.post import Author, Post
+from core.snapshot import (
+    Event,
+    FeedRow,
+    Gap,
+    Level,
+    Rates,
+    Series,
+    SinkState,
+    SinkStatus,
+    Snapshot,
+    Verdict,
+)
+
+NOW = datetime(2026, 11, 24, 12, 41, 9, tzinfo=UTC).timestamp()
+STARTED = NOW - 8047  # 02:14:07
+
+AUTHORS = (
+    ("melody_k", "Melody"), ("pop_daily", "Pop Daily"), ("r4dio", "Radio Four"), ("ana_ruiz", "Ana"),
+    ("tokyo_beats", "東京ビート"), ("synthlover_1987", "S."), ("noor", "نور"), ("kpop_und_mehr", "K"),
+    ("vinylhunter", "Vinyl"), ("belieber4ever_official", "B4E"), ("min_ji", "민지"), ("lukas", "Lukas"),
+)  # fmt: skip
+TEXTS = (
+    "JB just dropped the new music video 🎵 #music and it is all I will talk about today",
+    "who else has the new justin bieber music on repeat since this morning? 🙋🏽‍♀️",
+    "Music news: Justin Bieber announces three more nights https://example.org/tour",
+    "la música de justin bieber me salva los lunes 💜 #music",
+    "ジャスティン・ビーバーの新曲 music 最高すぎる 🔥🔥",
+    "RT @pop_daily: justin bieber + orchestra = the best music night of the year",
+    "موسيقى جاستن بيبر الجديدة رائعة #music",
+    "Neue Music von Justin Bieber, und ich sitze in der Bahn und grinse 😂",
+    "unpopular opinion: the acoustic version is the real music. justin bieber agrees with me, probably",
+    "line one about justin bieber\nline two about his music",
+    "저스틴 비버 신곡 music 무한반복 중 👨‍👩‍👧 가족 모두",
+    "Justin Bieber fera sa music à Paris 🇫🇷 qui vient avec moi ?",
+)
+OFF_TOPIC = (
+    "justin bieber seen getting coffee in toronto again ☕️",
+    "my cat is called justin bieber and he hates everyone",
+    "is justin bieber taller than my fridge? asking for a friend",
+)
+
+
+def post(number: int, text: str, author: tuple[str, str]) -> Post:
+    at = NOW - (200 - number) * 0.9
+    return Post(
+        source="x",
+        id=str(1_790_000_000_000_000_000 + number * 4_111),
+        text=text,
+        created_at=datetime.fromtimestamp(round(at - 1.2, 3), UTC),
+        author=Author(id=str(1000 + number % 12), username=author[0], name=author[1]),
+        lang="en",
+        tags=tuple(word[1:] for word in text.split() if word.startswith("#")),
+        links=tuple(word for word in text.split() if word.startswith("http")),
+        metrics={"like_count": number * 7 % 90, "retweet_count": number % 9, "reply_count": number % 4},
+    )
+
+
+def row(number: int) -> FeedRow:
+    """The post with that sequence number; every tenth is a duplicate, every fifth or so off the topic."""
+    random = Random(number)
+    filtered = number % 5 == 3
+    text = random.choice(OFF_TOPIC) if filtered else TEXTS[number % len(TEXTS)]
+    verdict = Verdict.FILTERED if filtered else Verdict.DUPLICATE if number % 10 == 6 else Verdict.MATCHED
+    made = post(number, text, random.choice(AUTHORS))
+    matched = () if filtered else ("#music",) if "#music" in text else ("music",)
+    at = NOW - (200 - number) * 0.9
+    return FeedRow(number, made, verdict, matched, at, backfilled=number % 37 == 5 and not filtered)
+
+
+def rows(first: int, last: int) -> tuple[FeedRow, ...]:
+    return tuple(row(number) for number in range(first, last + 1))
+
+
+def wave(count: int, base: float, swing: float, seed: int) -> tuple[int, ...]:
+    """Counts that rise and fall as those of a stream do."""
+    random = Random(seed)
+    level, out = base, []
+    for _ in range(count):
+        level += random.uniform(-swing, swing) + (base - level) * 0.06
+        out.append(max(round(level + random.uniform(-base * 0.12, base * 0.12)), 0))
+    return tuple(out)
+
+
+def series(step: float, count: int, base: float, seed: int) -> Series:
+    consumed = wave(count, base, base * 0.12, seed)
+    random = Random(seed + 1)
+    share, matched = 0.18, []
+    for value in consumed:
+        share = min(max(share + random.uniform(-0.02, 0.02) + (0.18 - share) * 0.1, 0.02), 0.6)
+        matched.append(round(value * share))
+    start = NOW - NOW % step - (count - 1) * step
+    return Series(step=step, start=start, consumed=consumed, matched=tuple(matched))
+
+
+RATES = Rates(
+    posts_per_s=41.2,
+    match_rate=0.177,
+    peak_per_s=212,
+    peak_at=NOW - 2558,
+    seconds=series(1.0, 300, 41, 7),
+    minutes=series(60.0, 60, 2400, 11),
+)
+HEALTH = Health(
+    source="x",
+    state=SourceState.LIVE,
+    since=NOW - 2330,
+    last_byte_at=NOW - 0.4,
+    last_post_at=NOW - 0.4,
+    connects=3,
+    reconnects=2,
+    rate_limit=RateLimit(50, 48, NOW + 831),
+    lag=1.2,
+    queue=0,
+    queue_limit=10_000,
+)
+MONGODB = SinkStatus(
+    name="mongodb",
+    target="atlas-x.example.net/bieber_tui.posts",
+    of_record=True,
+    state=SinkState.OK,
+    since=STARTED,
+    stored=221_874,
+    duplicate=6,
+    rate=7.3,
+    write_ms=22.0,
+)
+EVENTS = (
+    Event(1, STARTED, Level.INFO, "capture started: the journal holds 209,394 posts"),
+    Event(2, STARTED + 0.6, Level.INFO, "rule of ours added at X; 1 of 1,000 rules used"),
+    Event(3, STARTED + 1.1, Level.INFO, "connected to X"),
+    Event(4, NOW - 2558, Level.WARNING, "spike: 212 posts/s, five times the usual"),
+    Event(5, NOW - 2347, Level.WARNING, "connection lost: X 503 Service Unavailable; next try in 5 s"),
+    Event(6, NOW - 2330, Level.INFO, "connected again after 17 s"),
+)
+GAPS = (
+    Gap("x", NOW - 90_000, NOW - 89_100, "paused", "no"),
+    Gap("x", NOW - 2347, NOW - 2330, "X 503 Service Unavailable", "yes"),
+)
+LIVE = Snapshot(
+    at=NOW,
+    started_at=STARTED,
+    keywords='"justin bieber"',
+    topic="music OR #music",
+    demo=False,
+    paused=False,
+    data_dir="/home/ana/.local/share/bieber-tui",
+    run=Counters(12_481, 12_480, 1, 2_204, 10_276, 2_198, 6, 0),
+    life=Counters(1_204_553, 1_204_551, 2, 221_880, 982_671, 221_874, 6, 0),
+    per_source={},
+    health=(HEALTH,),
+    sinks=(MONGODB,),
+    gaps=GAPS,
+    gap_count=2,
+    events=EVENTS,
+    rates=RATES,
+    rows=rows(1, 200),
+    last_seq=200,
+)
+EMPTY = replace(
+    LIVE,
+    started_at=NOW - 14,
+    run=Counters(),
+    life=Counters(),
+    health=(replace(HEALTH, state=SourceState.QUIET, since=NOW - 12, reconnects=0, last_post_at=None, lag=None),),
+    sinks=(),
+    gaps=(),
+    gap_count=0,
+    events=EVENTS[:3],
+    rates=Rates(),
+    rows=(),
+    last_seq=0,
+)
+PAUSED = replace(
+    LIVE,
+    paused=True,
+    health=(replace(HEALTH, state=SourceState.PAUSED, since=NOW - 95, last_byte_at=NOW - 95),),
+    gaps=(*GAPS, Gap("x", NOW - 95, None, "paused")),
+    gap_count=3,
+    rates=replace(RATES, posts_per_s=0.0, match_rate=None),
+    events=(*EVENTS, Event(7, NOW - 95, Level.INFO, "paused by you")),
+)
+STALLED = replace(
+    LIVE,
+    health=(
+        replace(
+            HEALTH, state=SourceState.STALLED, since=NOW - 1, last_byte_at=NOW - 23, reason="no byte for 23 s"
+        ),
+    ),
+    rates=replace(RATES, posts_per_s=0.0, match_rate=None),
+    events=(*EVENTS, Event(7, NOW - 1, Level.WARNING, "stalled: no byte for 22 s, not even a keep-alive")),
+)
+WAITING = replace(
+    LIVE,
+    health=(
+        replace(
+            HEALTH,
+            state=SourceState.WAITING,
+            since=NOW - 8,
+            wait_until=NOW + 11.4,
+            last_byte_at=NOW - 8,
+            reason="X 503 Service Unavailable",
+            rate_limit=RateLimit(50, 41, NOW + 831),
+        ),
+    ),
+    gaps=(*GAPS, Gap("x", NOW - 8, None, "X 503 Service Unavailable")),
+    gap_count=3,
+    rates=replace(RATES, posts_per_s=0.0, match_rate=None),
+    events=(
+        *EVENTS,
+        Event(7, NOW - 8, Level.WARNING, "connection lost: X 503 Service Unavailable; next try in 20 s"),
+    ),
+)
+STORE_DOWN = replace(
+    LIVE,
+    run=replace(LIVE.run, unique=1_804, pending=394),
+    life=replace(LIVE.life, unique=221_480, pending=394),
+    sinks=(
+        replace(
+            MONGODB,
+            state=SinkState.DOWN,
+            since=NOW - 61,
+            behind=394,
+            rate=0.0,
+            error="no server answers at atlas-x.example.net:27017: is it running, and is this machine's address on "
+            "the access list of the Atlas project?",
+            retry_at=NOW + 7.2,
+        ),
+    ),
+    events=(*EVENTS, Event(7, NOW - 61, Level.ERROR, "mongodb is down: no server answers; the journal holds on")),
+)
+STOPPED = replace(
+    LIVE,
+    stopped="X refused the token (401)",
+    health=(
+        replace(
+            HEALTH,
+            state=SourceState.STOPPED,
+            since=NOW - 40,
+            last_byte_at=NOW - 40,
+            reason="X refused the token (401): set BIEBER_TUI_X__BEARER_TOKEN to a new one from the developer portal",
+        ),
+    ),
+    rates=replace(RATES, posts_per_s=0.0, match_rate=None),
+    events=(*EVENTS, Event(7, NOW - 40, Level.ERROR, "X refused the token (401); the capture has ended")),
+)
+
+STATES = {
+    "empty": EMPTY,
+    "live": LIVE,
+    "paused": PAUSED,
+    "stalled": STALLED,
+    "waiting": WAITING,
+    "store-down": STORE_DOWN,
+    "stopped": STOPPED,
+}
+
+
+class FakeControls:
+    """A capture that stands still unless a test moves it, and notes what it is told."""
+
+    def __init__(self, moment: Snapshot = LIVE, on_change: Callable[[str, str], None] | None = None) -> None:
+        self.moment = moment
+        self.posts = list(moment.rows)
+        self.calls: list[str] = []
+        self.changed: tuple[str, str] | None = None
+        self.stopped = threading.Event()
+        self._on_change = on_change
+
+    def snapshot(self, since: int) -> Snapshot:
+        return replace(self.moment, rows=tuple(row for row in self.posts if row.seq > since))
+
+    def say(self, *new: FeedRow) -> None:
+        """More posts have come."""
+        self.posts += new
+        self.moment = replace(self.moment, last_seq=new[-1].seq)
+
+    def pause(self) -> None:
+        self.calls.append("pause")
+        self.moment = replace(self.moment, paused=True)
+
+    def resume(self) -> None:
+        self.calls.append("resume")
+        self.moment = replace(self.moment, paused=False)
+
+    def change_query(self, keywords: str, topic: str) -> None:
+        self.calls.append("change_query")
+        if self._on_change is not None:
+            self._on_change(keywords, topic)
+        self.changed = (keywords, topic)
+        self.moment = replace(self.moment, keywords=keywords, topic=topic)
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+        self.stopped.set()

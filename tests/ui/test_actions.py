@@ -1,0 +1,222 @@
+"""Every action of the table does what its description says; an action without a test here is a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from core.errors import SourceRefused
+from core.settings import Settings, UiSettings
+from tests.ui import scenes
+from tui.actions import ACTIONS
+from tui.app import Dashboard
+
+
+def app_with(controls=None, theme="bieber", **more) -> Dashboard:
+    return Dashboard(controls or scenes.FakeControls(), Settings(ui=UiSettings(theme=theme)), **more)
+
+
+async def until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "not true in time"
+        await asyncio.sleep(0.02)
+
+
+def key_of(action_id: str) -> str:
+    return next(action.keys[0] for action in ACTIONS if action.id == action_id)
+
+
+async def test_freeze_keeps_the_feed_and_not_the_capture_and_follows_again():
+    controls = scenes.FakeControls()
+    app = app_with(controls)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        await pilot.press(key_of("freeze"))
+        assert app.feed.ring.frozen
+        before = list(app.feed.ring.shown)
+        controls.say(*scenes.rows(201, 210))
+        await until(lambda: app.feed.ring.waiting)
+        assert app.feed.ring.shown == before
+        assert "pause" not in controls.calls
+        await pilot.press(key_of("freeze"))
+        assert not app.feed.ring.frozen
+        assert app.feed.ring.shown[-1].seq >= 201
+
+
+async def test_pause_closes_the_capture_and_resumes_it():
+    controls = scenes.FakeControls()
+    app = app_with(controls)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press(key_of("pause"))
+        await until(lambda: controls.calls == ["pause"])
+        await until(lambda: app._snapshot.paused)
+        await pilot.press(key_of("pause"))
+        await until(lambda: controls.calls == ["pause", "resume"])
+
+
+async def test_keywords_changes_the_query_without_a_restart():
+    controls = scenes.FakeControls()
+    app = app_with(controls)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press(key_of("keywords"))
+        await until(lambda: len(app.screen_stack) == 2)
+        await pilot.press("end", "space", "x")
+        await pilot.press("enter")
+        await until(lambda: controls.changed is not None)
+        assert controls.changed == ('"justin bieber" x', controls.moment.topic)
+        await until(lambda: len(app.screen_stack) == 1)
+
+
+async def test_a_bad_query_is_not_applied_and_what_x_says_is_shown_in_place():
+    def refuse(keywords, topic):
+        raise SourceRefused("X does not take it", "shorten it")
+
+    controls = scenes.FakeControls(on_change=refuse)
+    app = app_with(controls)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("k")
+        await until(lambda: len(app.screen_stack) == 2)
+        await pilot.press("end", "space", "left_parenthesis", "enter")
+        await pilot.pause()
+        assert "change_query" not in controls.calls
+        assert len(app.screen_stack) == 2
+        await pilot.press("backspace", "y", "enter")
+        await until(lambda: "change_query" in controls.calls)
+        await until(lambda: "X does not take it" in app.export_screenshot().replace("&#160;", " "))
+        assert len(app.screen_stack) == 2
+        await pilot.press("escape")
+        assert len(app.screen_stack) == 1
+
+
+async def test_filter_shows_only_what_has_it_while_one_types_and_clear_shows_all():
+    app = app_with()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        every = len(app.feed.ring.shown)
+        await pilot.press(key_of("filter"), *"orchestra")
+        await until(lambda: app.feed.ring.needle == "orchestra")
+        assert 0 < len(app.feed.ring.shown) < every
+        assert all("orchestra" in row.post.text for row in app.feed.ring.shown)
+        await pilot.press("enter")
+        assert app.focused is app.feed
+        await pilot.press(key_of("clear"))
+        await until(lambda: app.feed.ring.needle == "")
+        assert len(app.feed.ring.shown) == every
+        assert app.query_one("#filter", Input).value == ""
+
+
+async def test_mode_goes_between_all_and_matched():
+    app = app_with()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        matched = len(app.feed.ring.shown)
+        await pilot.press(key_of("mode"))
+        assert len(app.feed.ring.shown) > matched
+        await pilot.press(key_of("mode"))
+        assert len(app.feed.ring.shown) == matched
+
+
+@pytest.mark.parametrize(("action", "screens"), [("open", 2), ("log", 2), ("help", 2), ("palette", 2)])
+async def test_a_dialog_opens_and_escape_leaves_it(action, screens):
+    app = app_with()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        if action == "open":
+            await pilot.press("up")
+        await pilot.press(key_of(action))
+        await until(lambda: len(app.screen_stack) == screens)
+        await pilot.press("escape")
+        await until(lambda: len(app.screen_stack) == 1)
+
+
+@pytest.mark.parametrize("action", ["up", "page_up", "oldest"])
+async def test_going_up_freezes(action):
+    app = app_with()
+    async with app.run_test(size=(120, 20)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        await pilot.press(key_of(action))
+        assert app.feed.ring.frozen
+        await pilot.press(key_of("newest"))
+        assert not app.feed.ring.frozen
+
+
+@pytest.mark.parametrize("action", ["down", "page_down"])
+async def test_going_down_moves_the_cursor_towards_the_newest(action):
+    app = app_with()
+    async with app.run_test(size=(120, 20)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        await pilot.press("home")
+        first = app.feed.current()
+        await pilot.press(key_of(action))
+        assert app.feed.current().seq > first.seq
+
+
+async def test_theme_goes_through_them():
+    app = app_with()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(key_of("theme"))
+        assert app.theme == "bieber-light"
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+q", "ctrl+c"])
+async def test_quit_flushes_and_leaves(key):
+    assert key in next(action.keys for action in ACTIONS if action.id == "quit")
+    controls = scenes.FakeControls()
+    app = app_with(controls)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(key)
+        await until(controls.stopped.is_set)
+        await until(lambda: app.return_code is not None or not app.is_running)
+    assert controls.calls == ["stop"]
+
+
+async def test_the_end_of_a_limited_run_leaves_by_itself():
+    controls = scenes.FakeControls()
+    app = app_with(controls, exit_when_stopped=True)
+    async with app.run_test(size=(80, 24)):
+        controls.moment = replace(controls.moment, stopped="reached --max-posts 5")
+        await until(controls.stopped.is_set)
+
+
+async def test_the_row_that_one_reads_never_moves_also_when_the_ring_wraps():
+    controls = scenes.FakeControls()
+    app = Dashboard(controls, Settings(ui=UiSettings(feed_size=100)))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        await pilot.press("up", "up", "up")
+        reading = app.feed.current()
+        shown = [app.feed.render_line(y).text for y in range(app.feed.size.height)]
+        for start in range(201, 900, 100):
+            controls.say(*scenes.rows(start, start + 99))
+            await until(lambda last=start + 99: app._seq >= last)
+        assert app.feed.current() is reading
+        assert [app.feed.render_line(y).text for y in range(app.feed.size.height)] == shown
+        assert app.feed.ring.waiting > 100
+
+
+async def test_a_wheel_up_freezes_and_a_click_opens_a_row():
+    app = app_with()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(lambda: len(app.feed.ring.shown) > 30)
+        app.feed._on_mouse_scroll_up(_wheel(app))
+        await until(lambda: app.feed.ring.frozen)
+        await pilot.click("#feed", offset=(30, 3))
+        await until(lambda: len(app.screen_stack) == 2)
+
+
+def _wheel(app):
+    from textual.events import MouseScrollUp
+
+    return MouseScrollUp(app.feed, 5, 5, 0, -1, 0, False, False, False)
+
+
+def test_no_action_is_forgotten():
+    """Each action of the table is named by a test above."""
+    source = Path(__file__).read_text(encoding="utf-8")
+    assert [action.id for action in ACTIONS if f'"{action.id}"' not in source] == []

@@ -1,0 +1,113 @@
+"""What is drawn is exactly as wide as its place and holds nothing that could drive a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from core.post import Author, Post
+from core.snapshot import FeedRow, Verdict
+from tests.ui import scenes
+from tui.header import draw_header, draw_keys
+from tui.ink import line_width
+from tui.numbers import draw_numbers
+from tui.ring import Ring
+from tui.row import draw_row
+from tui.sanitise import clean, clean_lines
+from tui.side import draw_side, draw_status
+
+ANYTHING = st.text(alphabet=st.characters(), max_size=80) | st.lists(
+    st.sampled_from(
+        ["\x1b[31m", "\x1b]52;c;aGk=\x07", "\x9b2J", "\u202e", "\u2066", "\u200b" * 50, "👩‍👩‍👧", "🇫🇷", "❤️", "👍🏽", "ﷺ",
+         "e" + "\u0301" * 30, "हिन्दी", "中文", "\n", "\r", "\t", "\x00", "[bold]x[/]", "[@click=quit]", "\ud800", "שלום", "a"]
+    )
+).map("".join)  # fmt: skip
+
+
+def row(text: str, name: str = "ana") -> FeedRow:
+    return FeedRow(
+        7, Post(source="x", id="1", text=text, author=Author(username=name)), Verdict.MATCHED, (), scenes.NOW
+    )
+
+
+def text_of(line) -> str:
+    return "".join(text for text, _ in line)
+
+
+@given(ANYTHING, ANYTHING, st.integers(20, 200))
+def test_a_row_is_exactly_as_wide_as_the_feed_and_drives_no_terminal(text, name, width):
+    line = draw_row(row(text, name), width)
+    assert cell_len(text_of(line)) == line_width(line) == width
+    assert not [char for char in text_of(line) if unicodedata.category(char) in ("Cc", "Cs")]
+    assert not set(text_of(line)) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u200d")
+
+
+@given(ANYTHING)
+def test_clean_text_has_no_control_characters_and_keeps_plain_text(text):
+    assert all(unicodedata.category(char) not in ("Cc", "Cs") for char in clean(text))
+    assert all("\n" not in line for line in clean_lines(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("one\ntwo", "one ⏎ two"),
+        ("red \x1b[31m", "red ␛[31m"),
+        ("[bold]not bold[/]", "[bold]not bold[/]"),
+        ("evil \u202egnp.exe", "evil gnp.exe"),
+        ("👩‍🎤", "👩🎤"),
+        ("🇫🇷", "FR"),
+        ("z" + "\u0301" * 20, "ź" + "\u0301" * 4),
+    ],
+)
+def test_how_odd_text_is_shown(text, shown):
+    assert clean(text) == shown
+
+
+@pytest.mark.parametrize("state", scenes.STATES)
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_every_panel_fits_its_width_in_every_state(state, width):
+    moment = scenes.STATES[state]
+    lines = [draw_header(moment, width, False), draw_status(moment, width), draw_keys(width, frozenset())]
+    lines += draw_numbers(moment, width, 8)
+    lines += draw_side(moment, 41, 30)
+    assert all(line_width(line) <= max(width, 41) for line in lines)
+
+
+def test_numbers_are_exact_however_large():
+    many = replace(scenes.LIVE.run, consumed=123_456_789, delivered=123_456_789, filtered_out=0)
+    drawn = "\n".join(text_of(line) for line in draw_numbers(replace(scenes.LIVE, run=many), 120, 8))
+    assert "123,456,789" in drawn
+
+
+def test_what_is_not_known_is_no_zero():
+    drawn = "\n".join(text_of(line) for line in draw_numbers(scenes.EMPTY, 120, 8))
+    assert "0.0 %" not in drawn
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("live", "LIVE"), ("paused", "PAUSED"), ("stalled", "STALLED"), ("waiting", "WAITING"), ("stopped", "STOPPED"),
+    ],
+)  # fmt: skip
+def test_the_state_is_always_in_words(state, words):
+    assert words in text_of(draw_header(scenes.STATES[state], 120, False))
+
+
+def test_the_ring_forgets_the_oldest_and_counts_what_waits():
+    ring = Ring(10)
+    ring.only_matched = False
+    ring.add(scenes.rows(1, 30))
+    assert [item.seq for item in ring.shown] == list(range(21, 31))
+    ring.freeze()
+    ring.add(scenes.rows(31, 60))
+    assert [item.seq for item in ring.shown] == list(range(21, 31))
+    assert ring.waiting == 30
+    ring.follow()
+    assert [item.seq for item in ring.shown] == list(range(51, 61))

@@ -1,0 +1,62 @@
+"""The queue between reader and writer is bounded, keeps order, and never loses what it took."""
+
+import threading
+import time
+
+from core.lines import LineQueue
+
+
+def test_items_come_out_in_order_and_in_batches():
+    queue: LineQueue[int] = LineQueue()
+    for number in range(5):
+        assert queue.put(number)
+    assert queue.take(3, 0, 0) == [0, 1, 2]
+    assert queue.take(3, 0, 0) == [3, 4]
+    assert queue.take(3, 0, 0) == []
+
+
+def test_a_full_queue_makes_the_reader_wait_and_loses_nothing():
+    queue: LineQueue[int] = LineQueue(limit=10)
+    reader = threading.Thread(target=lambda: [queue.put(number) for number in range(1000)])
+    reader.start()
+    taken: list[int] = []
+    while len(taken) < 1000:
+        assert len(queue) <= 10
+        taken += queue.take(7, 5.0, 0)
+    reader.join()
+    assert taken == list(range(1000))
+
+
+def test_large_items_fill_the_queue_by_their_bytes():
+    queue: LineQueue[int] = LineQueue(limit=100, limit_bytes=10)
+    queue.put(1, size=20)
+    waiting = threading.Thread(target=queue.put, args=(2, 20))
+    waiting.start()
+    time.sleep(0.05)
+    assert len(queue) == 1
+    assert queue.take(9, 0, 0) == [1]
+    waiting.join(10)
+    assert queue.take(9, 0, 0) == [2]
+
+
+def test_a_batch_waits_for_company_but_not_longer_than_its_time():
+    queue: LineQueue[int] = LineQueue()
+    queue.put(1)
+    later = threading.Timer(0.02, queue.put, (2,))
+    later.start()
+    assert queue.take(2, 1.0, 30.0) == [1, 2]
+    queue.put(3)
+    assert queue.take(2, 1.0, 0.01) == [3]
+
+
+def test_closing_wakes_a_waiting_reader_and_keeps_what_was_taken():
+    queue: LineQueue[int] = LineQueue(limit=1)
+    queue.put(1)
+    answers: list[bool] = []
+    reader = threading.Thread(target=lambda: answers.append(queue.put(2)))
+    reader.start()
+    queue.close()
+    reader.join(10)
+    assert answers == [False]
+    assert queue.take(5, 0, 0) == [1]
+    assert not queue.put(3)

@@ -1,0 +1,77 @@
+"""Words: what the tokenizer's tokens come to, and what does not depend on them."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.query.text import PIECE, normalise, parts, units, word_pattern, words
+from tests.unit.test_query_match import TEXTS
+
+
+@settings(max_examples=800, deadline=None)
+@given(TEXTS)
+def test_the_words_are_the_runs_of_word_characters_whatever_the_tokens_are(text):
+    normal = normalise(text)
+    assert [unit.text for unit in units(normal, everywhere=True) if words(unit.text)] == words(normal)
+
+
+@settings(max_examples=800, deadline=None)
+@given(TEXTS)
+def test_sparing_the_tokenizer_changes_no_unit(text):
+    normal = normalise(text)
+    found = units(normal)
+    assert found == units(normal, everywhere=True)
+    assert all(normal[unit.start : unit.end] == unit.text for unit in found)
+
+
+@settings(max_examples=500, deadline=None)
+@given(TEXTS, TEXTS)
+def test_texts_can_be_normalised_together(one, other):
+    assert normalise(f"{one}\n{other}") == f"{normalise(one)}\n{normalise(other)}"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet=st.characters(max_codepoint=127), max_size=60))
+def test_the_short_cut_for_ascii_is_the_whole_rule(text):
+    assert normalise(text) == unicodedata.normalize("NFKC", text).casefold()
+
+
+def test_every_mark_belongs_to_its_word():
+    marks = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code))[0] == "M"]
+    assert len(marks) > 2000
+    assert not [mark for mark in marks if not word_pattern().fullmatch("a" + mark)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("love https://x.com/a?b=1, music", ["love", "", "https", "x", "com", "a", "b", "1", "", "music"]),
+        ("x.com/abc", ["", "x", "com", "abc"]),
+        ("song.love it", ["song", "love", "it"]),
+        ("8dhttp://x.com", ["8dhttp", "x", "com"]),
+        ("<https://x.com>", ["https", "x", "com"]),
+        ("👍🏽👍🎵🎵 🇨🇦", ["👍🏽", "👍", "🎵", "🎵", "🇨🇦"]),
+        ("a🎵b", ["a", "🎵", "b"]),
+        ("http://x.com/🎵🎵 a", ["", "http", "x", "com", "🎵", "🎵", "", "a"]),
+        ("https://x.com/" + "a" * (2 * PIECE), ["", "https", "x", "com", "a" * (2 * PIECE)]),
+    ],
+)
+def test_units(text, expected):
+    assert [unit.text for unit in units(normalise(text))] == expected
+
+
+@pytest.mark.parametrize(
+    ("term", "expected"),
+    [
+        ("Coca-Cola", ("coca", "cola")),
+        ("https://x.com/a b", ("https", "x", "com", "a", "b")),
+        ("👩‍🎤", ("👩", "🎤")),
+        ("?!", ()),
+    ],
+)
+def test_parts_of_a_term(term, expected):
+    assert parts(term) == expected

@@ -1,0 +1,88 @@
+"""Every setting has one name and three spellings, and a wrong one is refused in words, never with a secret."""
+
+import pytest
+
+from core import settings
+from core.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch, tmp_path):
+    for name in [name for name in __import__("os").environ if name.startswith("BIEBER_TUI_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(settings, "config_dir", lambda: tmp_path)
+
+
+def test_the_defaults_are_the_capture_that_the_program_was_born_for():
+    loaded = settings.load()
+    assert (loaded.source, loaded.keywords, loaded.topic) == ("x", '"justin bieber"', "music OR #music")
+    assert loaded.x.base_url == "https://api.x.com"
+    assert loaded.store is None
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_profile(monkeypatch, tmp_path):
+    profile = tmp_path / "lab.toml"
+    profile.write_text(
+        'topic = "profile"\nkeywords = "profile"\n[x]\nbase_url = "http://profile"\nbackfill = true\n'
+    )
+    monkeypatch.setenv("BIEBER_TUI_X__BASE_URL", "http://environment")
+    monkeypatch.setenv("BIEBER_TUI_KEYWORDS", "environment")
+    loaded = settings.load({"keywords": "line"}, "lab")
+    assert (loaded.topic, loaded.keywords) == ("profile", "line")
+    assert loaded.x.base_url == "http://environment"
+    assert loaded.x.backfill is True
+
+
+def test_a_default_profile_is_read_when_it_is_there(tmp_path):
+    (tmp_path / "config.toml").write_text('topic = "jazz"')
+    assert settings.load().topic == "jazz"
+
+
+def test_a_missing_or_broken_profile_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="no profile 'nowhere'"):
+        settings.load({}, "nowhere")
+    (tmp_path / "bad.toml").write_text("= =")
+    with pytest.raises(ConfigError, match=r"bad\.toml cannot be read"):
+        settings.load({}, "bad")
+
+
+@pytest.mark.parametrize("name", ["x.basurl", "nothing", "topic.x", "x.base_url.deeper"])
+def test_an_unknown_setting_is_refused(name):
+    with pytest.raises(ConfigError):
+        settings.load({name: "1"})
+
+
+def test_a_wrong_value_is_refused_with_the_setting_and_its_spellings():
+    with pytest.raises(ConfigError) as caught:
+        settings.load({"mongodb.timeout": "soon"})
+    assert "mongodb.timeout" in str(caught.value)
+    assert "BIEBER_TUI_MONGODB__TIMEOUT" in str(caught.value)
+
+
+def test_a_misspelt_variable_is_told(monkeypatch):
+    monkeypatch.setenv("BIEBER_TUI_X__BEARER_TOKN", "s3cret")
+    monkeypatch.setenv("BIEBER_TUI_TOPIC", "jazz")
+    values, unknown = settings.read_environment()
+    assert unknown == ["BIEBER_TUI_X__BEARER_TOKN"]
+    assert values == {"topic": "jazz"}
+
+
+def test_a_secret_is_read_from_its_file_and_never_shown(tmp_path):
+    (tmp_path / "token").write_text("s3cret\n")
+    loaded = settings.load({"x.bearer_token": f"file:{tmp_path / 'token'}", "store": "mongodb://u:s3cret@h/db"})
+    assert loaded.x.bearer_token is not None
+    assert loaded.x.bearer_token.get_secret_value() == "s3cret"
+    assert "s3cret" not in repr(loaded) + str(loaded)
+
+
+def test_a_secrets_file_that_is_not_there_is_named_without_a_value(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        settings.load({"x.bearer_token": f"file:{tmp_path / 'none'}"})
+
+
+def test_every_setting_is_described():
+    rows = settings.describe()
+    names = [name for name, _, _ in rows]
+    fixed = {"source", "keywords", "topic", "store", "data_dir", "x.base_url", "x.bearer_token", "x.backfill"}
+    assert fixed <= {*names}
+    assert all(words for _, _, words in rows)

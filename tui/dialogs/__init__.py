@@ -1,0 +1,1 @@
+"""Dialogs of the dashboard: each one screen, left with escape."""

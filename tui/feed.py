@@ -1,0 +1,267 @@
+"""The feed: a scroll view over the ring that renders only the rows that are on the screen.
+
+It is anchored to sequence numbers, not to places: frozen, the row that one reads stays where it is, whatever
+comes and whatever the ring forgets. Any scrolling up freezes; the end follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from rich.style import Style
+from textual import events
+from textual.cache import LRUCache
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from core.snapshot import FeedRow
+from tui.ink import INKS, Line, line_width
+from tui.painted import strip_of
+from tui.ring import Ring
+from tui.row import Finder, draw_row
+
+
+class Feed(ScrollView, can_focus=True, inherit_bindings=False):
+    """The posts, oldest at the top, newest at the bottom."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"ink--{ink}" for ink in INKS} | {"feed--cursor"}
+
+    class Opened(Message):
+        """A row was clicked."""
+
+        def __init__(self, row: FeedRow) -> None:
+            super().__init__()
+            self.row = row
+
+    class Moved(Message):
+        """The feed was frozen, follows again, or shows other rows."""
+
+    def __init__(self, capacity: int, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.ring = Ring(capacity)
+        self.terms: Finder | None = None
+        self.empty: Sequence[Line] = ()  # shown while there are no rows
+        self.cursor: int | None = None  # sequence number of the row under the cursor
+        self._drawn: LRUCache[tuple[int, int, str], Strip] = LRUCache(500)
+        self._moving = False  # we scroll ourselves just now: it is not the user
+
+    # What the app calls.
+
+    def add(self, rows: Sequence[FeedRow]) -> None:
+        """Take new posts; repaint only when something on the screen changed."""
+        if not rows:
+            return
+        changed = self.ring.add(rows)
+        if changed and not self.ring.frozen:
+            self._resize()
+            self.refresh()
+
+    def explain(self, lines: Sequence[Line]) -> None:
+        """What to say while there are no rows."""
+        if lines != self.empty:
+            self.empty = lines
+            if not self.ring.shown:
+                self.refresh()
+
+    def highlight(self, terms: Finder | None) -> None:
+        """Mark these terms from now on."""
+        self.terms = terms
+        self._drawn.clear()
+        self.refresh()
+
+    def freeze(self) -> None:
+        """Keep what is on the screen."""
+        if not self.ring.frozen:
+            self.ring.freeze()
+            self.post_message(self.Moved())
+
+    def follow(self) -> None:
+        """Show the newest rows, and keep doing so."""
+        self.ring.follow()
+        self.cursor = None
+        self._resize()
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def filter(self, needle: str) -> None:
+        """Show only rows with `needle` in them; the row that was read stays in view when it is among them."""
+        self._keeping_place(lambda: self.ring.filter(needle))
+
+    def cycle(self) -> None:
+        """All posts, or only matched ones; the row that was read stays in view when it is among them."""
+        self._keeping_place(self.ring.cycle)
+
+    def move(self, rows: int) -> None:
+        """Move the cursor by so many rows; this freezes the feed, and its end follows again."""
+        shown = self.ring.shown
+        if not shown:
+            return
+        following = not self.ring.frozen
+        if following and rows > 0:
+            return
+        self.freeze()
+        at = self._cursor_index() + rows
+        if at >= len(shown):
+            if self.ring.waiting:
+                self._pull()
+                shown = self.ring.shown
+                at = self._cursor_index() + rows
+            elif rows > 0:
+                self.follow()
+                return
+        self._put_cursor(min(max(at, 0), len(shown) - 1))
+
+    def move_page(self, direction: int) -> None:
+        """Move the cursor by a page, up (-1) or down (1)."""
+        self.move(direction * max(self.size.height - 1, 1))
+
+    def oldest(self) -> None:
+        """Go to the oldest row."""
+        if self.ring.shown:
+            self.freeze()
+            self._put_cursor(0)
+
+    def current(self) -> FeedRow | None:
+        """The row under the cursor; without one, the last row on the screen."""
+        shown = self.ring.shown
+        return shown[self._cursor_index()] if shown else None
+
+    def point_at(self, row: FeedRow) -> None:
+        """Freeze with the cursor on this row."""
+        self.freeze()
+        index = self.ring.index_of(row.seq)
+        if index < len(self.ring.shown):
+            self._put_cursor(index)
+
+    def neighbour(self, row: FeedRow, step: int) -> FeedRow | None:
+        """The shown row so many places from this one."""
+        index = self.ring.index_of(row.seq) + step
+        return self.ring.shown[index] if 0 <= index < len(self.ring.shown) else None
+
+    # Places.
+
+    @property
+    def _top(self) -> int:
+        """The place of the first row on the screen. Following, it is counted from the end."""
+        if not self.ring.frozen:
+            return max(len(self.ring.shown) - self.size.height, 0)
+        return self.scroll_offset.y
+
+    def _cursor_index(self) -> int:
+        """The cursor's place; when it is not on the screen, the last row that is."""
+        shown, top, height = self.ring.shown, self._top, max(self.size.height, 1)
+        if self.cursor is not None:
+            index = self.ring.index_of(self.cursor)
+            if top <= index < min(top + height, len(shown)):
+                return index
+        return max(min(top + height, len(shown)) - 1, 0)
+
+    def _put_cursor(self, index: int) -> None:
+        self.cursor = self.ring.shown[index].seq
+        top, height = self._top, max(self.size.height, 1)
+        if index < top:
+            self._scroll(index)
+        elif index >= top + height:
+            self._scroll(index - height + 1)
+        self.refresh()
+
+    def _pull(self) -> None:
+        """Append what waits below a frozen feed; the rows on the screen stay where they are."""
+        top = self._top
+        left = self.ring.pull()
+        self._resize(top - left)
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def _keeping_place(self, change: Callable[[], None]) -> None:
+        top_row = self.ring.shown[self._top] if self.ring.frozen and self._top < len(self.ring.shown) else None
+        change()
+        self._resize(self.ring.index_of(top_row.seq) if top_row else None)
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def _resize(self, top: int | None = None) -> None:
+        """Tell the scroll bar how many rows there are, and go to the place where the view belongs."""
+        self._moving = True
+        try:
+            self.virtual_size = Size(self.size.width, len(self.ring.shown))
+        finally:
+            self._moving = False
+        if not self.ring.frozen:
+            self._scroll(max(len(self.ring.shown) - self.size.height, 0))
+        elif top is not None:
+            self._scroll(top)
+
+    def _scroll(self, top: int) -> None:
+        self._moving = True
+        try:
+            self.scroll_to(y=max(top, 0), animate=False, force=True)
+        finally:
+            self._moving = False
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Whoever scrolls up (wheel, bar, key) freezes; whoever arrives at the end gets what waits."""
+        super().watch_scroll_y(old_value, new_value)
+        if self._moving or round(old_value) == round(new_value):
+            return
+        if new_value < old_value:
+            self.freeze()
+        elif self.ring.frozen and round(new_value) >= self.max_scroll_y:
+            # Not at once: an animated scroll is still at work, and must not find its own end scrolled away.
+            self.call_next(self._pull if self.ring.waiting else self.follow)
+
+    def on_resize(self) -> None:
+        """Another size shows other rows."""
+        self._resize(self.scroll_offset.y if self.ring.frozen else None)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a row opens it."""
+        index = self._top + event.y
+        if event.y < self.size.height and index < len(self.ring.shown):
+            row = self.ring.shown[index]
+            self.point_at(row)
+            self.post_message(self.Opened(row))
+
+    # Painting.
+
+    def render_line(self, y: int) -> Strip:
+        """One row of the screen."""
+        width = self.scrollable_content_region.width
+        shown = self.ring.shown
+        if not shown:
+            return self._render_empty(y, width)
+        index = self._top + y
+        if index >= len(shown):
+            return Strip.blank(width, self.rich_style)
+        row = shown[index]
+        cursor = self.ring.frozen and row.seq == self.cursor
+        if cursor:
+            line = draw_row(row, width, self.terms, self.ring.needle, cursor)
+            return strip_of(self, line, width, self._cursor_style())
+        # A row is drawn once and then only moves up: finding the topic's terms in it is what costs.
+        key = (row.seq, width, self.ring.needle)
+        strip = self._drawn.get(key)
+        if strip is None:
+            strip = strip_of(self, draw_row(row, width, self.terms, self.ring.needle), width)
+            self._drawn[key] = strip
+        return strip
+
+    def notify_style_update(self) -> None:
+        """The theme changed: every row is drawn anew."""
+        super().notify_style_update()
+        self._drawn.clear()
+
+    def _cursor_style(self) -> Style:
+        return Style(bgcolor=self.get_component_rich_style("feed--cursor").bgcolor)
+
+    def _render_empty(self, y: int, width: int) -> Strip:
+        first = max((self.size.height - len(self.empty)) // 3, 0)
+        if not first <= y < first + len(self.empty):
+            return Strip.blank(width, self.rich_style)
+        line = self.empty[y - first]
+        longest = max(line_width(line) for line in self.empty)
+        left = max((width - longest) // 2, 1)
+        return strip_of(self, ((" " * left, "dim"), *line), width)

@@ -1,0 +1,117 @@
+"""Lines of text with meaning instead of colours, measured in terminal cells.
+
+A Line is a tuple of spans, each a text and the name of its ink. Everything the dashboard draws is made of Lines by
+pure functions; only `painted.py` turns ink into the colours of the theme. Texts given to these functions are clean
+(see sanitise.py), so a text's width is the sum of its characters' widths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.cells import cell_len, get_character_cell_size
+
+Span = tuple[str, str]
+Line = tuple[Span, ...]
+
+# Every ink, and what it is for. The stylesheet gives each a colour; none is told from another by colour alone.
+INKS = (
+    "text",  # what is read
+    "strong",  # the number one looks for
+    "dim",  # labels, and posts that do not count
+    "dim-match",  # a term of the topic inside such a post
+    "author",  # who wrote a post
+    "faint",  # rules and base lines
+    "faint-text",  # captions of plots
+    "plot",  # bars that are not the accent's
+    "accent",  # the one accent: the name, plots
+    "title",  # the name of a section
+    "match",  # a term of the topic inside a post
+    "hit",  # what the filter found
+    "ok",  # well
+    "warn",  # waiting, behind
+    "bad",  # stopped, lost
+    "warn-chip",  # the same two, loud
+    "bad-chip",
+    "chip",  # a quiet label: DEMO
+    "key",  # a key one can press
+)
+
+
+def line_width(line: Iterable[Span]) -> int:
+    """Cells that the line takes."""
+    return sum(cell_len(text) for text, _ in line)
+
+
+def take(text: str, width: int) -> str:
+    """The longest beginning of the text that fits into `width` cells, never half a character."""
+    if width <= 0:
+        return ""
+    if cell_len(text) <= width:
+        return text
+    used = 0
+    for index, char in enumerate(text):
+        used += get_character_cell_size(char)
+        if used > width:
+            return text[:index]
+    return text
+
+
+def clip(text: str, width: int) -> str:
+    """The text in at most `width` cells, ending in an ellipsis when something was cut off."""
+    if cell_len(text) <= width:
+        return text
+    return take(text, width - 1).rstrip() + "…" if width > 0 else ""
+
+
+def pad(text: str, width: int) -> str:
+    """The text in exactly `width` cells, left-aligned."""
+    text = clip(text, width)
+    return text + " " * (width - cell_len(text))
+
+
+def fit(line: Iterable[Span], width: int) -> Line:
+    """The line in exactly `width` cells: cut with an ellipsis, or filled with blanks."""
+    spans = [span for span in line if span[0]]
+    room = width
+    fitted: list[Span] = []
+    for index, (text, ink) in enumerate(spans):
+        size = cell_len(text)
+        rest = any(more.strip() for more, _ in spans[index + 1 :])
+        if size > room or (size == room and rest):
+            cut = take(text, room - 1).rstrip() + "…" if room > 0 else ""
+            fitted.append((cut, ink))
+            room -= cell_len(cut)
+            break
+        fitted.append((text, ink))
+        room -= size
+    if room > 0:
+        fitted.append((" " * room, "text"))
+    return tuple(fitted)
+
+
+def spread(left: Iterable[Span], right: Iterable[Span], width: int) -> Line:
+    """Two lines on one: the right one whole at the right edge, the left one in what remains."""
+    edge = tuple(right)
+    edge = fit(edge, min(line_width(edge), width))
+    return (*fit(left, width - line_width(edge)), *edge)
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """The text in lines of at most `width` cells, broken between words where there are any."""
+    lines: list[str] = []
+    current = ""
+    for word in text.split(" "):
+        candidate = f"{current} {word}" if current else word
+        if cell_len(candidate) <= width:
+            current = candidate
+            continue
+        if current:
+            lines.append(current)
+        current = word
+        while cell_len(current) > width > 0:
+            piece = take(current, width) or current[:1]
+            lines.append(piece)
+            current = current[len(piece) :]
+    lines.append(current)
+    return lines
