@@ -26,7 +26,7 @@ def open_sink(url: str, settings: Settings) -> Sink:
     Raises ConfigError for an address that no sink understands, or that its sink finds wrong. The address may hold
     a password, so no message repeats more of it than its scheme.
     """
-    scheme, found, _ = url.partition("://")
+    scheme, found, _ = url.strip().partition("://")
     place = SINKS.get(scheme.lower()) if found else None
     if place is None:
         what = f"there is no store of the kind {scheme!r}" if found else "the store's address has no scheme"

@@ -57,6 +57,7 @@ def parse_address(url: str, options: Mapping[str, Any]) -> Address:
     Raises ConfigError, with a hint to percent-encode when that is what is wrong.
     """
     scheme, _, rest = url.strip().partition("://")
+    scheme = scheme.lower()
     if scheme not in SCHEMES:
         raise ConfigError(
             "the store's address is no MongoDB address",
@@ -71,10 +72,11 @@ def parse_address(url: str, options: Mapping[str, Any]) -> Address:
     given = {key.lower(): value for key, _, value in (option.partition("=") for option in query.split("&"))}
     written = [userinfo.partition(":")[2], *(given.get(option, "") for option in SECRET_OPTIONS)]
     secrets = tuple(filter(None, {*written, *map(unquote_plus, written)}))
+    url = f"{scheme}://{rest}"
     address = Address(
-        url=url.strip(),
+        url=url,
         hosts=hosts,
-        database=_check(url.strip(), options, secrets),
+        database=_check(url, options, secrets),
         srv=scheme == "mongodb+srv",
         secrets=secrets,
     )

@@ -1,0 +1,194 @@
+"""What a person is told when a MongoDB server does not serve, met over the wire.
+
+FerretDB here accepts no SCRAM login at all, which is how a wrong password (code 18) is had from a real server.
+Rights, replica sets and hosted MongoDB's answers are in tests/unit/test_mongodb_failure.py.
+"""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.resolver
+import dns.rrset
+import pytest
+import trustme
+
+from core.errors import StoreRefused, Unavailable
+from core.settings import MongodbSettings
+from core.sinks.base import Outcome
+from core.sinks.mongodb import MongodbSink
+from tests.conftest import FerretDB, free_port, make_row
+
+
+def sink_of(url: str) -> MongodbSink:
+    return MongodbSink(url, MongodbSettings(timeout=2.0))
+
+
+def refusal(url: str) -> StoreRefused:
+    with pytest.raises(StoreRefused) as refused:
+        sink_of(url).open()
+    assert refused.value.exit_code == 4
+    assert refused.value.hint
+    return refused.value
+
+
+def unavailability(url: str) -> str:
+    with pytest.raises(Unavailable) as unavailable:
+        sink_of(url).open()
+    return str(unavailable.value)
+
+
+def test_a_wrong_port() -> None:
+    port = free_port()
+    said = unavailability(f"mongodb://127.0.0.1:{port}/db")
+    assert f"127.0.0.1:{port} does not listen" in said
+    assert "Start the server" in said
+
+
+def test_a_host_that_does_not_exist() -> None:
+    assert "cannot be resolved" in unavailability("mongodb://no-such-host.invalid/db")
+
+
+@pytest.mark.needs_go
+def test_a_login_that_is_not_accepted(ferretdb: FerretDB, caplog: pytest.LogCaptureFixture) -> None:
+    failure = refusal(f"mongodb://user:hunter2%40@127.0.0.1:{ferretdb.port}/db?authSource=admin")
+    assert "does not accept the user name or the password" in failure.message
+    assert "authSource" in failure.hint
+    for secret in ("hunter2", "user:"):
+        assert secret not in f"{failure} {failure!r} {caplog.text}"
+
+
+@pytest.mark.needs_go
+def test_a_replica_set_that_the_server_is_not_in(ferretdb: FerretDB) -> None:
+    assert "replicaSet=" in refusal(f"{ferretdb.address}/db?replicaSet=rs0&directConnection=true").hint
+
+
+@pytest.mark.needs_go
+def test_a_collection_name_that_the_server_refuses(mongodb_url: str) -> None:
+    sink = MongodbSink(mongodb_url, MongodbSettings(collection="c" * 300))
+    with pytest.raises(StoreRefused) as refused:
+        sink.open()
+    assert "mongodb.collection" in refused.value.hint
+
+
+@pytest.mark.needs_go
+def test_tls_wanted_from_a_server_that_has_none(ferretdb: FerretDB) -> None:
+    said = unavailability(f"{ferretdb.address}/db?tls=true")
+    assert "tls" in said.lower()
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls_server(ferretdb_binary: Path, tmp_path: Path, authority: trustme.CA) -> Iterator[FerretDB]:
+    certificate = authority.issue_cert("localhost")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert.write_bytes(b"".join(part.bytes() for part in certificate.cert_chain_pems))
+    key.write_bytes(certificate.private_key_pem.bytes())
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    folder = tmp_path / "ferretdb"
+    folder.mkdir()
+    server = FerretDB(ferretdb_binary, folder, tls=(cert, key))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.mark.needs_go
+def test_tls_is_verified(tls_server: FerretDB, tmp_path: Path) -> None:
+    trusting = f"tls=true&tlsCAFile={tmp_path / 'ca.pem'}"
+    sink = sink_of(f"mongodb://localhost:{tls_server.port}/db?{trusting}")
+    sink.open()
+    assert sink.write([make_row(1)]) == [Outcome.STORED]
+    sink.close()
+
+    unknown = refusal(f"mongodb://localhost:{tls_server.port}/db?tls=true")
+    assert "cannot be trusted" in unknown.message
+    assert "tlsCAFile" in unknown.hint
+    other_name = refusal(f"mongodb://127.0.0.1:{tls_server.port}/db?{trusting}")
+    assert "IP address mismatch" in other_name.message
+    assert "tls=true" in unavailability(f"mongodb://localhost:{tls_server.port}/db")
+
+
+class NameServer(socketserver.BaseRequestHandler):
+    """DNS for one SRV record on loopback; every other name does not exist."""
+
+    port_of_mongodb = 0
+    broken = False
+    gone = False
+
+    def handle(self) -> None:
+        data, connection = self.request
+        query = dns.message.from_wire(data)
+        answer = dns.message.make_response(query)
+        answer.flags |= dns.flags.RA
+        name = query.question[0].name.to_text()
+        if type(self).broken:
+            answer.set_rcode(dns.rcode.SERVFAIL)
+        elif (
+            type(self).gone
+            or name != "_mongodb._tcp.cluster.example.test."
+            or "SRV" not in query.question[0].to_text()
+        ):
+            answer.set_rcode(dns.rcode.NXDOMAIN)
+        else:
+            record = f"0 0 {type(self).port_of_mongodb} node.example.test."
+            answer.answer.append(dns.rrset.from_text(name, 60, "IN", "SRV", record))
+        connection.sendto(answer.to_wire(), self.client_address)
+
+
+@pytest.fixture
+def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[NameServer]]:
+    class Own(NameServer):
+        pass
+
+    with socketserver.UDPServer(("127.0.0.1", 0), Own) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        resolver = dns.resolver.Resolver(configure=False)
+        resolver.nameservers, resolver.port = ["127.0.0.1"], server.server_address[1]
+        monkeypatch.setattr(dns.resolver, "default_resolver", resolver)
+        yield Own
+        server.shutdown()
+
+
+def test_an_srv_name_that_does_not_exist_is_refused(name_server: type[NameServer]) -> None:
+    failure = refusal("mongodb+srv://user:hunter2@clutser.example.test/")
+    assert "no MongoDB cluster of the name clutser.example.test" in failure.message
+    assert "hunter2" not in str(failure)
+
+
+def test_a_name_server_that_fails_is_waited_for(name_server: type[NameServer]) -> None:
+    name_server.broken = True
+    assert "cannot be looked up just now" in unavailability("mongodb+srv://cluster.example.test/")
+
+
+@pytest.mark.needs_go
+def test_an_srv_name_leads_to_the_server(
+    ferretdb: FerretDB, name_server: type[NameServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+
+    real = socket.getaddrinfo
+
+    def resolve(host: str, *rest: object, **more: object) -> object:
+        return real("127.0.0.1" if host == "node.example.test" else host, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    name_server.port_of_mongodb = ferretdb.port
+    sink = sink_of("mongodb+srv://cluster.example.test/by_srv?tls=false")
+    assert sink.target == "cluster.example.test/by_srv.posts"
+    sink.open()
+    assert sink.write([make_row(1)]) == [Outcome.STORED]
+    name_server.gone = True  # later, as behind a VPN: no typing error any more
+    with pytest.raises(Unavailable):
+        sink.open()
+    sink.close()
