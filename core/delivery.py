@@ -125,9 +125,9 @@ class Delivery:
                     self._wake.clear()
                 except Unavailable as error:
                     opened = False
+                    self._say_down(SinkState.DOWN, str(error), wait)
                     if self._stop.is_set():
                         return
-                    self._say_down(SinkState.DOWN, str(error), wait)
                     self._clock.wait(self._stop, wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                     wait = min(wait * 2, LONGEST_WAIT)
                 except StoreRefused as error:

@@ -108,11 +108,13 @@ def _tokens(normal: str, *, everywhere: bool) -> Iterator[tuple[str, int]]:
     if not everywhere and "/" not in normal and normal.isascii():
         yield normal, 0
         return
+    read_to = -1  # where the last piece ended that the tokenizer read: what goes on there may be a link's rest
     for run in _RUN.finditer(normal):
         piece = run.group()
-        if not everywhere and "/" not in piece and not has_emoji(piece):
+        if not everywhere and run.start() != read_to and "/" not in piece and not has_emoji(piece):
             yield piece, run.start()
             continue
+        read_to = run.end()
         # The time limit that NLTK sets would fire when the machine sleeps; the length is the limit here.
         for match in _tweet_tokenizer().finditer(piece, timeout=None):
             yield match.group(), run.start() + match.start()
