@@ -1,4 +1,4 @@
-"""Make screenshots/*.svg from the real app, and PNGs beside them where Chromium is installed.
+"""Make screenshots/*.svg: the real app over a real capture of the simulator; PNGs beside them with --png.
 
 scripts/screenshots.py [--out FOLDER] [--png] [NAME ...]
 """
@@ -13,7 +13,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,53 +24,48 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ["TEXTUAL_ANIMATIONS"] = "none"
 
+from pydantic import SecretStr  # noqa: E402
 from rich.cells import cell_len  # noqa: E402
 
-from core.settings import Settings, UiSettings  # noqa: E402
-from tests.ui import scenes  # noqa: E402
+from core.capture import Capture  # noqa: E402
+from core.settings import Settings, UiSettings, XSettings  # noqa: E402
+from core.simulator.options import SimulatorOptions  # noqa: E402
+from core.simulator.server import Simulator  # noqa: E402
 from tui.app import Dashboard  # noqa: E402
 from tui.controls import Controls  # noqa: E402
 
 CELL = (12.2, 24.4)  # pixels of a cell in Textual's SVG, about
+SECONDS = 12.0  # how long the capture runs before the first picture
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: who is watched, how large the terminal is, which keys are pressed before."""
+    """One picture of the running capture: how large the terminal is, which keys are pressed before."""
 
     name: str
-    controls: Callable[[], Controls]
     size: tuple[int, int] = (120, 40)
     theme: str = "bieber"
     keys: tuple[str, ...] = ()
 
 
-def _state(name: str) -> Callable[[], Controls]:
-    return lambda: scenes.FakeControls(scenes.STATES[name])
-
-
 SHOTS = (
-    Shot("dashboard", _state("live")),
-    Shot("dashboard-80x24", _state("live"), (80, 24)),
-    Shot("dashboard-200x60", _state("live"), (200, 60)),
-    Shot("dashboard-60x15", _state("live"), (60, 15)),
-    Shot("dashboard-light", _state("live"), theme="bieber-light"),
-    Shot("dashboard-ansi", _state("live"), theme="ansi-dark"),
-    Shot("empty", _state("empty")),
-    Shot("frozen", _state("live"), keys=("up", "up", "up", "up")),
-    Shot("waiting", _state("waiting")),
-    Shot("store-down", _state("store-down")),
-    Shot("stopped", _state("stopped")),
-    Shot("keywords", _state("live"), keys=("k", "end", *" OR #jb")),
-    Shot("detail", _state("live"), keys=("up", "up", "enter")),
-    Shot("filter", _state("live"), keys=("t", "slash", *"justin")),
-    Shot("help", _state("live"), keys=("question_mark",)),
+    Shot("dashboard-120x40"),
+    Shot("dashboard-80x24", (80, 24)),
+    Shot("dashboard-200x60", (200, 60)),
+    Shot("dashboard-60x15", (60, 15)),
+    Shot("dashboard-light", theme="bieber-light"),
+    Shot("dashboard-ansi", theme="ansi-dark"),
+    Shot("frozen", keys=("up", "up", "up", "up")),
+    Shot("keywords", keys=("k", "end", *" OR #jb")),
+    Shot("detail", keys=("up", "up", "enter")),
+    Shot("filter", keys=("t", "slash", *"tour")),
+    Shot("help", keys=("question_mark",)),
 )
 
 
-async def take(shot: Shot, folder: Path) -> Path:
+async def take(shot: Shot, controls: Controls, folder: Path) -> Path:
     """Run the app without a terminal, press the keys, keep what it shows."""
-    app = Dashboard(shot.controls(), Settings(ui=UiSettings(theme=shot.theme)))
+    app = Dashboard(controls, Settings(ui=UiSettings(theme=shot.theme)))
     async with app.run_test(size=shot.size) as pilot:
         await pilot.pause(0.6)
         for key in shot.keys:
@@ -114,13 +112,32 @@ def main() -> None:
     parser.add_argument("--png", action="store_true", help="PNGs too, with Chromium")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    for shot in SHOTS:
-        if options.names and shot.name not in options.names:
-            continue
-        path = asyncio.run(take(shot, options.out))
-        if options.png:
-            to_png(path.resolve(), shot.size)
-        print(path)
+    out = options.out.resolve()
+    options.names = set(options.names)
+    with tempfile.TemporaryDirectory() as folder, _demo(Path(folder)) as capture:
+        for shot in SHOTS:
+            if options.names and shot.name not in options.names:
+                continue
+            path = asyncio.run(take(shot, capture, out))
+            if options.png:
+                to_png(path, shot.size)
+            print(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
+@contextmanager
+def _demo(folder: Path) -> Iterator[Capture]:
+    """A real capture over the simulator, after a cut and a few seconds of posts."""
+    os.chdir(folder)  # so that the folder's own name is all that a picture shows
+    options = SimulatorOptions(seed=4, rate=25, duplicates=0.04, match=0.3, faults=("60:disconnect-operational",))
+    with Simulator(options) as simulator:
+        x = XSettings(base_url=simulator.url, bearer_token=SecretStr(options.tokens[0]))
+        capture = Capture.open(Settings(x=x, data_dir=Path("bieber-tui-data")), demo=True)
+        capture.start()
+        time.sleep(SECONDS)
+        try:
+            yield capture
+        finally:
+            capture.stop()
 
 
 if __name__ == "__main__":
