@@ -19,6 +19,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
+import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient, ReadPreference
 from pymongo.collection import Collection
@@ -44,6 +45,8 @@ INDEXES = (
     IndexModel([("capture", ASCENDING), ("seq", ASCENDING)]),  # not unique: only _id decides what a duplicate is
 )
 INDEX_EXISTS = (85, 86)  # an index of that name or those fields, made by somebody else: good enough
+
+LOOKUP_PATIENCE = 12  # times mongodb.timeout: how long looking up refused posts may take
 
 CLOSE_GRACE = 0.5  # seconds that close() gives the driver to say goodbye to the server
 
@@ -180,11 +183,12 @@ class MongodbSink:
 
         An insert that met only duplicates still waited for its write concern, so that what is read here from the
         primary is on a majority too. FerretDB 1 has no index for this and reads the collection until it has found
-        as many as the limit says: about 50 ms per 1,000 documents in it.
+        as many as the limit says: about 0.1 s per 1,000 documents in it, hence the patience.
         """
         several = len(keys) + 1  # one answer holds them all
-        found = posts.find({"_id": {"$in": keys}}, ("capture", "seq"), limit=len(keys), batch_size=several)
-        owners = {stored["_id"]: (stored.get("capture"), stored.get("seq")) for stored in found}
+        with pymongo.timeout(self._settings.timeout * LOOKUP_PATIENCE):
+            found = posts.find({"_id": {"$in": keys}}, ("capture", "seq"), limit=len(keys), batch_size=several)
+            owners = {stored["_id"]: (stored.get("capture"), stored.get("seq")) for stored in found}
         if len(owners) < len(keys):
             raise Unavailable(
                 "posts were deleted from the collection while they were looked up; they are sent again"

@@ -125,6 +125,7 @@ class LosesAnswers:
             if broken.is_set():  # the server has done it; the client will never know
                 break
             client.sendall(message)
+        client.shutdown(socket.SHUT_RDWR)
         client.close()
 
 
@@ -218,6 +219,27 @@ def test_a_server_that_hangs_is_left_after_the_timeout(own_ferretdb: FerretDB) -
         own_ferretdb.wake()
     assert deliver(sink, [make_row(1)]) == [STORED]
     sink.close()
+
+
+def test_looking_up_what_was_refused_may_take_longer_than_an_insert(mongodb_url: str) -> None:
+    """FerretDB reads the whole collection for it, which must not end in the same timeout for ever."""
+    rows = [make_row(seq) for seq in range(12_000)]
+    sink = sink_of(mongodb_url, timeout=10.0)
+    sink.open()
+    sink.write(rows)
+    sink.close()
+    hasty = sink_of(mongodb_url, timeout=0.4)
+    wait_until(lambda: opens(hasty))
+    assert deliver(hasty, rows[-1:]) == [STORED]
+    hasty.close()
+
+
+def opens(sink: MongodbSink) -> bool:
+    try:
+        sink.open()
+    except Unavailable:
+        return False
+    return True
 
 
 def test_close_ends_a_write_that_a_hung_server_holds(own_ferretdb: FerretDB) -> None:

@@ -6,12 +6,11 @@ Rights, replica sets and hosted MongoDB's answers are in tests/unit/test_mongodb
 
 from __future__ import annotations
 
-import socketserver
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import dns.flags
 import dns.message
 import dns.rcode
 import dns.resolver
@@ -119,64 +118,68 @@ def test_tls_is_verified(tls_server: FerretDB, tmp_path: Path) -> None:
     assert "tls=true" in unavailability(f"mongodb://localhost:{tls_server.port}/db")
 
 
-class NameServer(socketserver.BaseRequestHandler):
+class NameServer:
     """DNS for one SRV record on loopback; every other name does not exist."""
 
-    port_of_mongodb = 0
-    broken = False
-    gone = False
+    def __init__(self) -> None:
+        self.port_of_mongodb = 0
+        self.broken = False
+        self.gone = False
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
 
-    def handle(self) -> None:
-        data, connection = self.request
-        query = dns.message.from_wire(data)
-        answer = dns.message.make_response(query)
-        answer.flags |= dns.flags.RA
-        name = query.question[0].name.to_text()
-        if type(self).broken:
+    def _serve(self) -> None:
+        while True:
+            data, client = self._socket.recvfrom(4096)
+            if not data:
+                return
+            self._socket.sendto(self._answer(dns.message.from_wire(data)).to_wire(), client)
+
+    def _answer(self, query: dns.message.Message) -> dns.message.Message:
+        answer = dns.message.make_response(query, recursion_available=True)
+        asked = query.question[0]
+        if self.broken:
             answer.set_rcode(dns.rcode.SERVFAIL)
-        elif (
-            type(self).gone
-            or name != "_mongodb._tcp.cluster.example.test."
-            or "SRV" not in query.question[0].to_text()
-        ):
+        elif self.gone or asked.to_text() != "_mongodb._tcp.cluster.example.test. IN SRV":
             answer.set_rcode(dns.rcode.NXDOMAIN)
         else:
-            record = f"0 0 {type(self).port_of_mongodb} node.example.test."
-            answer.answer.append(dns.rrset.from_text(name, 60, "IN", "SRV", record))
-        connection.sendto(answer.to_wire(), self.client_address)
+            record = f"0 0 {self.port_of_mongodb} node.example.test."
+            answer.answer.append(dns.rrset.from_text(asked.name, 60, "IN", "SRV", record))
+        return answer
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", ("127.0.0.1", self.port))
 
 
 @pytest.fixture
-def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[NameServer]]:
-    class Own(NameServer):
-        pass
-
-    with socketserver.UDPServer(("127.0.0.1", 0), Own) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        resolver = dns.resolver.Resolver(configure=False)
-        resolver.nameservers, resolver.port = ["127.0.0.1"], server.server_address[1]
-        monkeypatch.setattr(dns.resolver, "default_resolver", resolver)
-        yield Own
-        server.shutdown()
+def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
+    server = NameServer()
+    resolver = dns.resolver.Resolver(configure=False)
+    monkeypatch.setattr(resolver, "nameservers", ["127.0.0.1"])
+    monkeypatch.setattr(resolver, "port", server.port)
+    monkeypatch.setattr(dns.resolver, "default_resolver", resolver)
+    yield server
+    server.close()
 
 
-def test_an_srv_name_that_does_not_exist_is_refused(name_server: type[NameServer]) -> None:
+def test_an_srv_name_that_does_not_exist_is_refused(name_server: NameServer) -> None:
     failure = refusal("mongodb+srv://user:hunter2@clutser.example.test/")
     assert "no MongoDB cluster of the name clutser.example.test" in failure.message
     assert "hunter2" not in str(failure)
 
 
-def test_a_name_server_that_fails_is_waited_for(name_server: type[NameServer]) -> None:
+def test_a_name_server_that_fails_is_waited_for(name_server: NameServer) -> None:
     name_server.broken = True
     assert "cannot be looked up just now" in unavailability("mongodb+srv://cluster.example.test/")
 
 
 @pytest.mark.needs_go
 def test_an_srv_name_leads_to_the_server(
-    ferretdb: FerretDB, name_server: type[NameServer], monkeypatch: pytest.MonkeyPatch
+    ferretdb: FerretDB, name_server: NameServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import socket
-
     real = socket.getaddrinfo
 
     def resolve(host: str, *rest: object, **more: object) -> object:
