@@ -173,7 +173,7 @@ async def test_quit_flushes_and_leaves(key):
     app = app_with(controls)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press(key)
-        await until(lambda: controls.stopped.is_set())
+        await until(controls.stopped.is_set)
         await until(lambda: app.return_code is not None or not app.is_running)
     assert controls.calls == ["stop"]
 
@@ -183,7 +183,7 @@ async def test_the_end_of_a_limited_run_leaves_by_itself():
     app = app_with(controls, exit_when_stopped=True)
     async with app.run_test(size=(80, 24)):
         controls.moment = replace(controls.moment, stopped="reached --max-posts 5")
-        await until(lambda: controls.stopped.is_set())
+        await until(controls.stopped.is_set)
 
 
 async def test_the_row_that_one_reads_never_moves_also_when_the_ring_wraps():

@@ -30,7 +30,9 @@ ANYTHING = st.text(alphabet=st.characters(), max_size=80) | st.lists(
 
 
 def row(text: str, name: str = "ana") -> FeedRow:
-    return FeedRow(7, Post(source="x", id="1", text=text, author=Author(username=name)), Verdict.MATCHED, (), scenes.NOW)
+    return FeedRow(
+        7, Post(source="x", id="1", text=text, author=Author(username=name)), Verdict.MATCHED, (), scenes.NOW
+    )
 
 
 def text_of(line) -> str:
