@@ -39,6 +39,7 @@ from tui.themes import OWN, ink_variables
 
 if TYPE_CHECKING:
     from textual.command import Provider
+    from textual.driver import Driver
 
     from core.snapshot import FeedRow
 
@@ -107,6 +108,15 @@ class Dashboard(App[int]):
             self._status,
             Panel(lambda _, width, __: [draw_keys(width, self._on())], id="keys"),
         )
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's driver for terminals, made to outlast its terminal; any other as it is."""
+        driver = super().get_driver_class()
+        if driver.__name__ != "LinuxDriver":
+            return driver
+        from tui.terminal import LastingDriver  # noqa: PLC0415 - does not exist on Windows
+
+        return LastingDriver
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colours for the inks in themes that are not ours."""

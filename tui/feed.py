@@ -56,7 +56,10 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
             return
         changed = self.ring.add(rows)
         if changed and not self.ring.frozen:
-            self._resize()
+            # A new size makes Textual lay out the whole screen: only when the scroll bar would show it.
+            told = self.virtual_size.height
+            if abs(len(self.ring.shown) - told) * self.size.height >= told:
+                self._resize()
             self.refresh()
 
     def explain(self, lines: Sequence[Line]) -> None:
@@ -75,6 +78,7 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
     def freeze(self) -> None:
         """Keep what is on the screen."""
         if not self.ring.frozen:
+            self._resize()
             self.ring.freeze()
             self.post_message(self.Moved())
 
@@ -208,10 +212,17 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
         if self._moving or round(old_value) == round(new_value):
             return
         if new_value < old_value:
-            self.freeze()
+            if not self.ring.frozen:
+                self.ring.freeze()
+                self.post_message(self.Moved())
         elif self.ring.frozen and round(new_value) >= self.max_scroll_y:
             # Not at once: an animated scroll is still at work, and must not find its own end scrolled away.
             self.call_next(self._pull if self.ring.waiting else self.follow)
+
+    def on_mouse_scroll_up(self) -> None:
+        """The wheel starts from the end as it is now, not as the scroll bar was last told."""
+        if not self.ring.frozen:
+            self._resize()
 
     def on_resize(self) -> None:
         """Another size shows other rows."""

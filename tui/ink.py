@@ -75,9 +75,12 @@ def fit(line: Iterable[Span], width: int) -> Line:
     spans = [span for span in line if span[0]]
     room = width
     fitted: list[Span] = []
-    for index, (text, ink) in enumerate(spans):
-        size = cell_len(text)
+    for index, (whole, ink) in enumerate(spans):
+        text = whole
         rest = any(more.strip() for more, _ in spans[index + 1 :])
+        if not rest and cell_len(text) > room:
+            text = text.rstrip() or " " * room  # blanks at the end are not worth an ellipsis
+        size = cell_len(text)
         if size > room or (size == room and rest):
             cut = take(text, room - 1).rstrip() + "…" if room > 0 else ""
             fitted.append((cut, ink))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from core.counters import Counters
 from core.snapshot import Series, Snapshot
 from tui.ink import Line, Span, fit, line_width, spread
-from tui.plot import bars, bucket_size, buckets, nice_top
+from tui.plot import bars, begun, bucket_size, buckets, nice_top
 from tui.words import count, minute, percent, rate
 
 SECONDS_SHOWN = 300  # both plots show the last five minutes
@@ -68,19 +68,20 @@ def _one_line(snapshot: Snapshot, width: int) -> Line:
 def _rates_line(snapshot: Snapshot, width: int) -> Line:
     """Match rate and posts per second with a plot of one line each."""
     rates = snapshot.rates
+    seconds = begun(rates.seconds, snapshot.started_at)
     half = (width - 3) // 2
     plot = half - 19
     left = [
         (" MATCH RATE ", "dim"),
         (percent(rates.match_rate).rjust(7), "strong"),
         (" ", "dim"),
-        *match_bars(rates.seconds, plot, 1)[0],
+        *match_bars(seconds, plot, 1)[0],
     ]
     right = [
         ("POSTS/S ", "dim"),
         (rate(rates.posts_per_s).rjust(7), "strong"),
         (" ", "dim"),
-        *speed_bars(rates.seconds, plot + 3, 1)[0],
+        *speed_bars(seconds, plot + 3, 1)[0],
     ]
     return fit([*fit(left, half + 2), *right], width)
 
@@ -93,7 +94,7 @@ def speed_bars(series: Series, width: int, height: int) -> list[Line]:
 
 def _speeds(series: Series, width: int) -> tuple[list[float | None], float]:
     size = bucket_size(SECONDS_SHOWN, width)
-    whole = buckets(series.consumed[:-1], series.start, series.step, size)
+    whole = buckets(series.consumed, series.start, series.step, size)
     values: list[float | None] = [total / (steps * series.step) for total, steps in whole]
     return values, max((value for value in values[-width:] if value), default=1.0)
 
@@ -106,8 +107,8 @@ def match_bars(series: Series, width: int, height: int) -> list[Line]:
 
 def _shares(series: Series, width: int) -> tuple[list[float | None], float]:
     size = bucket_size(SECONDS_SHOWN, width)
-    consumed = buckets(series.consumed[:-1], series.start, series.step, size)
-    matched = buckets(series.matched[:-1], series.start, series.step, size)
+    consumed = buckets(series.consumed, series.start, series.step, size)
+    matched = buckets(series.matched, series.start, series.step, size)
     values = [kept / came if came else None for (came, _), (kept, _) in zip(consumed, matched, strict=True)]
     return values, min(nice_top(max((value for value in values[-width:] if value), default=1.0)), 1.0)
 
@@ -120,25 +121,26 @@ def _full(snapshot: Snapshot, width: int, height: int) -> list[Line]:
     plot_width = (width - left_width - 3 - 4 - 1) // 2
     plots_height = height - 2
     rates = snapshot.rates
-    _, top = _shares(rates.seconds, plot_width)
+    seconds = begun(rates.seconds, snapshot.started_at)
+    _, top = _shares(seconds, plot_width)
     scale = f"5 min, up to {top * 100:.0f} %" if plot_width >= 34 else f"top {top * 100:.0f} %"
     life = snapshot.life.match_rate
     peak = f"peak {count(rates.peak_per_s)}/s at {minute(rates.peak_at)}" if rates.peak_at else ""
     match = [
         spread([("MATCH RATE", "dim")], [(percent(rates.match_rate), "strong")], plot_width),
-        *match_bars(rates.seconds, plot_width, plots_height),
+        *match_bars(seconds, plot_width, plots_height),
         spread(
             [(f"life {percent(life)}" if life is not None else "", "dim")],
-            [(scale if rates.seconds.consumed else "", "faint-text")],
+            [(scale if seconds.consumed else "", "faint-text")],
             plot_width,
         ),
     ]
     speed = [
         spread([("POSTS/S", "dim")], [(rate(rates.posts_per_s), "strong")], plot_width),
-        *speed_bars(rates.seconds, plot_width, plots_height),
+        *speed_bars(seconds, plot_width, plots_height),
         spread(
             [(peak, "dim")],
-            [("5 min" if plot_width >= 26 and rates.seconds.consumed else "", "faint-text")],
+            [("5 min" if plot_width >= 26 and seconds.consumed else "", "faint-text")],
             plot_width,
         ),
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil, log10
 
+from core.snapshot import Series
 from tui.ink import Line, Span
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -33,6 +34,20 @@ def buckets(values: Sequence[int], start: float, step: float, size: int) -> list
             out.append((value, 1))
             previous = place
     return out
+
+
+def begun(series: Series, started_at: float) -> Series:
+    """The series without the steps that began before the run did, and without the one that is not over.
+
+    What was before the run is not known, so it is not drawn as zero.
+    """
+    skip = min(max(ceil((started_at - series.start) / series.step), 0), len(series.consumed))
+    return Series(
+        series.step,
+        series.start + skip * series.step,
+        series.consumed[skip:-1],
+        series.matched[skip:-1],
+    )
 
 
 def nice_top(value: float) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from core.health import Health, SourceState
 from core.snapshot import Event, Gap, Level, SinkState, SinkStatus, Snapshot
 from tui.ink import Line, Span, clip, fit, line_width, spread, wrap
-from tui.plot import bars, buckets
+from tui.plot import bars, begun, buckets
 from tui.sanitise import clean
 from tui.words import UNKNOWN, Said, clock, connection, count, minute, plural, rate, seconds_left, span, store
 
@@ -167,7 +167,8 @@ def _hour(snapshot: Snapshot, room: int, height: int) -> list[Line]:
     """Matched posts per minute over the last hour."""
     series = snapshot.rates.minutes
     cells = _hour_cells(room)
-    whole = buckets(series.matched, series.start, series.step, 60 // cells)
+    over = begun(series, snapshot.started_at)
+    whole = buckets(over.matched, over.start, over.step, 60 // cells)
     values = [total / steps for total, steps in whole]
     top = max(values[-cells:], default=0.0)
     notes = [f"{top:,.0f}" if top else "", "/min" if top else "", *[""] * height]

@@ -48,7 +48,7 @@ def draw_post(row: FeedRow, width: int, terms: Finder | None = None) -> list[Lin
     late = f"  {span(row.received_at - at)} later" if at is not None and row.received_at >= at else ""
     filled = "  to fill a gap" if row.backfilled else ""
     lines += _field("received", ((moment(row.received_at), "text"), (late + filled, "dim")), width)
-    if post.metrics:
+    if any(post.metrics.values()):
         lines += _field("metrics", ((_metrics(post.metrics), "text"),), width)
     for label, values in (
         ("tags", [f"#{tag}" for tag in post.tags]),
@@ -69,9 +69,11 @@ def draw_post(row: FeedRow, width: int, terms: Finder | None = None) -> list[Lin
 
 
 def _metrics(metrics: dict[str, int]) -> str:
-    """What X calls like_count and so on, as people say it: 29 likes, 1 reply."""
+    """What X calls like_count and so on, as people say it: 29 likes, 1 reply. What nobody did is left out."""
     said = []
     for kind, number in metrics.items():
+        if not number:
+            continue
         name = clean(kind).replace("_", " ").removesuffix(" count")
         many = f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
         said.append(plural(number, name, many))
