@@ -129,7 +129,9 @@ def of_http(status: int, phrase: str, headers: Mapping[str, str], body: bytes, n
     if status == 409:
         if issue == "ProvisioningSubscription":
             return Ending(Kind.RETRY, reason, schedule=Schedule.HTTP)
-        return Ending(Kind.NO_RULES, reason, "`bieber-tui check` tells which rules this app has at X.", Schedule.HTTP)
+        return Ending(
+            Kind.NO_RULES, reason, "`bieber-tui check` tells which rules this app has at X.", Schedule.HTTP
+        )
     if status == 401:
         return Ending(
             Kind.UNAUTHORIZED,

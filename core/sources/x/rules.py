@@ -98,7 +98,7 @@ class _CapReached(Exception):
     def refusal(self) -> SourceRefused:
         return SourceRefused(
             f"X takes no more rules for this app: {self.details}",
-            "Delete rules of this app that nobody needs, with the tool that made them; `bieber-tui check` counts them.",
+            "Delete rules that nobody needs, with the tool that made them; `bieber-tui check` counts them.",
         )
 
 
