@@ -184,7 +184,7 @@ def _demo(arguments: list[str]) -> int:
             args.duration = 30.0
             _say("the demo stops after 30 s; --duration SECONDS for longer")
     with ExitStack() as stack:
-        simulator = stack.enter_context(Simulator(SimulatorOptions(rate=args.rate)))
+        simulator = stack.enter_context(Simulator(SimulatorOptions(rate=args.rate, duplicates=0.03)))
         overrides = _overrides(args) | {
             "source": "x",
             "x.base_url": simulator.url,
