@@ -54,7 +54,7 @@ class XSettings(_Section):
     bearer_token: Secret | None = Field(None, description="the app's bearer token")
     consumer_key: Secret | None = Field(None, description="the app's key, exchanged for a bearer token")
     consumer_secret: Secret | None = Field(None, description="the app's key's secret")
-    backfill: bool = Field(False, description="fill gaps from recent search; every post found is billed")
+    backfill: bool = Field(False, description="reserved: gaps are recorded, and not filled yet")
     stall_after: float = Field(22.0, gt=0, description="seconds without a byte until the stream counts as stalled")
     connect_timeout: float = Field(10.0, gt=0, description="seconds to wait for a connection and its answer")
 
