@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.widgets import Input
 
 from core.settings import Settings, UiSettings
 from tests.ui import scenes
@@ -31,6 +32,10 @@ def press(*keys):
     async def before(pilot):
         await settle(pilot)
         await pilot.press(*keys)
+        await pilot.app.workers.wait_for_complete()
+        for field in pilot.app.screen.query(Input):
+            field.cursor_blink = False  # a slow machine would see the cursor go
+            field._cursor_visible = True
         await pilot.pause(0.3)
 
     return before
