@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from core import sinks, sources
 from core.clock import Clock, SystemClock, iso
@@ -24,7 +24,7 @@ from core.events import EventLog
 from core.feed import Feed
 from core.health import SourceState
 from core.ingest import Ingest
-from core.journal import GapMark, Journal, Settled
+from core.journal import GapMark, Journal
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.owner import Owner
@@ -63,7 +63,6 @@ class Capture:
     ) -> None:
         self._settings = settings
         self._source = source
-        self._sink = sink
         self._owner = owner
         self._journal = journal
         self._limits = limits
@@ -144,7 +143,7 @@ class Capture:
             self._journal,
             decode=lambda source, raw: sources.decoder(source)(raw),
             limit=lambda: self._ingest.committed_seq,
-            on_settled=self._settled,
+            on_settled=self._ledger.settled,
             on_refused=self._end,
             events=self._events,
             clock=self._clock,
@@ -251,8 +250,8 @@ class Capture:
         """The final report, ready for JSON. Meant for after `stop()`."""
         snapshot = self.snapshot(since=self._feed.last_seq)
         return {
-            "run": _counters(snapshot.run),
-            "life": _counters(snapshot.life),
+            "run": asdict(snapshot.run),
+            "life": asdict(snapshot.life),
             "gaps": [
                 {
                     "start": iso(gap.start),
@@ -264,7 +263,7 @@ class Capture:
             ],
             "sources": {
                 health.source: {
-                    **_counters(snapshot.per_source.get(health.source, Counters())),
+                    **asdict(snapshot.per_source.get(health.source, Counters())),
                     "reconnects": health.reconnects,
                 }
                 for health in snapshot.health
@@ -340,9 +339,6 @@ class Capture:
     def _read_gaps(self) -> None:
         self._gaps, self._gap_count = tuple(self._journal.gaps(GAPS_SHOWN)), self._journal.gap_count()
 
-    def _settled(self, run: dict[str, Settled], earlier: dict[str, Settled]) -> None:
-        self._ledger.settled(run, earlier)
-
     def _give_up_on_refusal(self) -> None:
         """Whoever waits for the last posts to be settled waits in vain when the store of record has refused."""
         for status in (delivery.status(0) for delivery in self._deliveries):
@@ -362,7 +358,3 @@ class Capture:
             self._stopped = error.message
             self._events.add(Level.ERROR, str(error))
         self.ended.set()
-
-
-def _counters(counters: Counters) -> dict[str, int]:
-    return {name: getattr(counters, name) for name in Counters.__dataclass_fields__}

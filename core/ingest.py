@@ -7,6 +7,7 @@ nothing is ever shown or counted that a crash could take back.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import blake2b
 
 from core.connection import Connection, Line
@@ -123,7 +124,8 @@ class Ingest:
                     repeated=len(batch.entries) - inserted,
                 ),
             )
-            self.committed_seq = self._journal.last_seq()
+            if inserted:
+                self.committed_seq = self._journal.last_seq()
         if rows:
             self._show(rows, fresh)
 
@@ -139,9 +141,7 @@ class Ingest:
             if row.verdict is Verdict.MATCHED:
                 matched[second] = matched.get(second, 0) + 1
                 if not next(news):
-                    row = FeedRow(  # noqa: PLW2901 - the same row with its verdict corrected
-                        row.seq, row.post, Verdict.DUPLICATE, row.matched, row.received_at, row.backfilled
-                    )
+                    row = replace(row, verdict=Verdict.DUPLICATE)  # noqa: PLW2901 - the same row, corrected
             shown.append(row)
         for second, count in consumed.items():
             self._rates.add(second, count, matched.get(second, 0))

@@ -40,7 +40,7 @@ class Ledger:
     def committed(self, source: str, added: Tally) -> None:
         """The journal has committed a batch."""
         with self._lock:
-            self._life[source] = _add(self._life.get(source, Tally()), added)
+            self._life[source] = self._life.get(source, Tally()) + added
             self.totals = self._read()
 
     def settled(self, run: Mapping[str, Settled], earlier: Mapping[str, Settled]) -> None:
@@ -89,14 +89,3 @@ class Ledger:
             duplicate=tally.repeated + settled.duplicate,
             pending=tally.inserted - settled.stored - settled.duplicate,
         )
-
-
-def _add(one: Tally, other: Tally) -> Tally:
-    return Tally(
-        one.delivered + other.delivered,
-        one.consumed + other.consumed,
-        one.quarantined + other.quarantined,
-        one.matched + other.matched,
-        one.inserted + other.inserted,
-        one.repeated + other.repeated,
-    )

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from core.errors import AlreadyOwned, JournalError
+from core.errors import AlreadyOwned
+from core.private import open_private
 
 FILE_NAME = "owner.lock"
 
@@ -18,14 +19,7 @@ class Owner:
     def __init__(self, folder: Path) -> None:
         """Take the lock. Raises AlreadyOwned naming the process that has it, JournalError for a bad folder."""
         path = folder / FILE_NAME
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise JournalError(
-                f"the data folder {folder} cannot be used: {error.strerror}",
-                "Make it writable, or name another one with --data-dir.",
-            ) from None
+        self._fd = open_private(path)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

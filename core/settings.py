@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 
 from core.errors import ConfigError
 
@@ -154,16 +155,19 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _inner(field: FieldInfo) -> type[_Section] | None:
+    """The section that a field holds; None when it is a setting itself."""
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, _Section) else None
+
+
 def _is_setting(section: str, field: str) -> bool:
     """Whether `section` (or `section.field`) names a setting."""
     known = Settings.model_fields.get(section)
     if known is None:
         return False
-    kind = known.annotation
-    is_section = isinstance(kind, type) and issubclass(kind, _Section)
-    if is_section and field:
-        return field in kind.model_fields  # type: ignore[union-attr]
-    return not is_section and not field
+    inner = _inner(known)
+    return not field if inner is None else field in inner.model_fields
 
 
 def read_environment(environ: Mapping[str, str] = os.environ) -> tuple[dict[str, Any], list[str]]:
@@ -231,8 +235,8 @@ def describe() -> list[tuple[str, str, str]]:
 
     def walk(model: type[BaseModel], prefix: str) -> None:
         for name, field in model.model_fields.items():
-            if isinstance(field.annotation, type) and issubclass(field.annotation, _Section):
-                walk(field.annotation, f"{prefix}{name}.")
+            if (inner := _inner(field)) is not None:
+                walk(inner, f"{prefix}{name}.")
             else:
                 default = "platform's data folder" if field.default_factory else field.default
                 rows.append((prefix + name, "" if default is None else str(default), field.description or ""))

@@ -113,7 +113,7 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
     for pair in args.settings:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"--set {pair!r} is not KEY=VALUE", "For example: --set x.backfill=true")
+            raise ConfigError(f"--set {pair!r} is not KEY=VALUE", "For example: --set journal.scope=all")
         overrides[key.strip()] = value
     for name in ("source", "keywords", "topic", "store", "data_dir"):
         if getattr(args, name) is not None:

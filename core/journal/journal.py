@@ -24,6 +24,7 @@ from pathlib import Path
 from core.errors import JournalError
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally
 from core.journal.schema import migrate
+from core.private import open_private
 from core.snapshot import Gap
 
 FILE_NAME = "journal.sqlite"
@@ -37,14 +38,7 @@ class Journal:
         """Open or create the journal. Raises JournalError in words."""
         self.path = folder / FILE_NAME
         self._lock = threading.Lock()
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        except OSError as error:
-            raise JournalError(
-                f"the data folder {folder} cannot be used: {error.strerror}",
-                "Make it writable, or name another one with --data-dir.",
-            ) from None
+        os.close(open_private(self.path))
         with _in_words(self.path):
             self._db = self._connect()
             self._db.execute("PRAGMA journal_mode = WAL")

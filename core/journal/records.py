@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,11 @@ class Tally:
     inserted: int = 0  # matched, and new to the journal
     repeated: int = 0  # matched, and the journal had it already
 
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
     def __sub__(self, other: Tally) -> Tally:
-        return Tally(
-            self.delivered - other.delivered,
-            self.consumed - other.consumed,
-            self.quarantined - other.quarantined,
-            self.matched - other.matched,
-            self.inserted - other.inserted,
-            self.repeated - other.repeated,
-        )
+        return Tally(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
