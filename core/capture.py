@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from core import sinks, sources
 from core.clock import Clock, SystemClock, iso
 from core.connection import Connection, Line
 from core.counters import Counters
 from core.delivery import Delivery
-from core.errors import BieberTuiError, SourceRefused, StoreRefused
+from core.errors import BieberTuiError, JournalBlocked, JournalError, SourceRefused, StoreRefused
 from core.events import EventLog
 from core.feed import Feed
 from core.health import SourceState
 from core.ingest import Ingest
-from core.journal import GapMark, Journal
+from core.journal import GapMark, Journal, Space
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.owner import Owner
@@ -34,6 +34,8 @@ from core.settings import Settings
 from core.sinks.base import Sink
 from core.snapshot import Gap, Level, SinkState, Snapshot
 from core.sources.base import Source
+from core.standstill import RETRY_SECONDS, Standstill
+from core.upkeep import Upkeep
 
 STOP_SECONDS = 1.8  # a stop ends within two seconds, whatever hangs
 GAPS_SHOWN = 1000
@@ -92,6 +94,17 @@ class Capture:
             max_posts=limits.max_posts,
         )
         self._deliveries = [self._delivery(sink)] if sink else []
+        space = Space(journal.path, settings.journal.min_free)
+        self._upkeep = Upkeep(journal, space, self._events, clock, on_error=self._end)
+        self._standstill = Standstill(
+            settings.journal.when_full,
+            space,
+            self._connection,
+            self._events,
+            close_stream=self._close_stream,
+            open_stream=self._open_stream,
+            end=self._end,
+        )
         self._control = threading.RLock()  # one command at a time
         self._reader: threading.Thread | None = None
         self._writer = threading.Thread(target=self._write, name="writer", daemon=True)
@@ -156,8 +169,11 @@ class Capture:
         """Begin to capture."""
         for delivery in self._deliveries:
             delivery.start()
+        self._upkeep.start()
+        self._standstill.look(0)  # a disk that is full already costs no connection
+        if not self._standstill.gap_reason:
+            self._start_reader()
         self._writer.start()
-        self._start_reader()
 
     def pause(self) -> None:
         """Close the stream, so that nothing is billed; the span becomes a gap. Twice is harmless."""
@@ -174,6 +190,10 @@ class Capture:
             if not self._paused or self._closing.is_set():
                 return
             self._paused = False
+            if self._standstill.gap_reason:
+                self._connection.report(SourceState.PAUSED, self._standstill.gap_reason)
+                self._events.add(Level.WARNING, f"the capture goes on later: {self._standstill.words}")
+                return
             self._events.add(Level.INFO, "capture resumed")
             self._start_reader()
 
@@ -210,11 +230,16 @@ class Capture:
             self._writer.join(max(deadline - time.monotonic(), 0.5))
             for delivery in self._deliveries:
                 delivery.stop(deadline)
+            self._upkeep.stop(max(deadline - time.monotonic(), 0.1))
             self._stopped = self._stopped or reason
-            self._connection.report(SourceState.STOPPED, self._stopped)
-            self._read_gaps()
-            self._journal.end_session(self._session, self._clock.now(), self._stopped)
-            self._journal.close()
+            self._connection.ended(self._stopped)
+            try:
+                self._read_gaps()
+                self._journal.end_session(self._session, self._clock.now(), self._stopped)
+                self._journal.close()
+            except JournalError as error:
+                # The next run will see that this one did not end well, and begin its gap at the last durable byte.
+                self._end(error)
             self._owner.release()
 
     # -- answers
@@ -244,6 +269,7 @@ class Capture:
             rows=rows,
             last_seq=last_seq,
             stopped=self._stopped,
+            journal=replace(self._upkeep.status, blocked=self._standstill.words),
         )
 
     def report(self) -> dict[str, object]:
@@ -295,6 +321,26 @@ class Capture:
             self._source.stop()
             self._reader.join(0.1)
 
+    def _close_stream(self) -> None:
+        """Ask the source to stop, without waiting for it."""
+        self._connection.expecting_end = True
+        self._source.stop()
+
+    def _open_stream(self) -> bool:
+        """Start the source again after a standstill; False when that cannot be done just now."""
+        if not self._control.acquire(blocking=False):
+            return False
+        try:
+            if self._reader is not None and self._reader.is_alive():
+                return False
+            if self._paused:
+                self._connection.report(SourceState.PAUSED, "paused by you")
+            elif not self._closing.is_set():
+                self._start_reader()
+            return True
+        finally:
+            self._control.release()
+
     def _read(self) -> None:
         """The reader's thread."""
         try:
@@ -311,7 +357,13 @@ class Capture:
         full = False
         try:
             while True:
-                taken = self._ingest.step()
+                taken, blocked = 0, False
+                try:
+                    taken = self._ingest.step()
+                    self._standstill.look(self._ingest.waiting)
+                except JournalBlocked as error:
+                    blocked = True
+                    self._standstill.met(error, self._ingest.waiting)
                 if taken:
                     for delivery in self._deliveries:
                         delivery.wake()
@@ -320,8 +372,7 @@ class Capture:
                     self._read_gaps()
                 if self._ingest.full and not full:
                     full = True
-                    self._connection.expecting_end = True
-                    self._source.stop()
+                    self._close_stream()
                 if full and self._ledger.totals.run.pending == 0:
                     self._finish(f"reached --max-posts {self._limits.max_posts}")
                 elif full:
@@ -329,9 +380,12 @@ class Capture:
                 elapsed = self._clock.now() - self._started_at
                 if self._limits.duration is not None and elapsed >= self._limits.duration:
                     self._finish(f"reached --duration {self._limits.duration:g}")
-                if self._closing.is_set() and not taken and not len(self._queue):
-                    return
+                if self._closing.is_set() and (blocked or (not taken and not len(self._queue))):
+                    return  # what is in hand by now was never acknowledged, and the next run's gap covers it
+                if blocked:
+                    self._clock.wait(self._closing, RETRY_SECONDS)
         except StoreRefused as error:
+            self._close_stream()
             self._end(error)
         except Exception as error:  # noqa: BLE001 - as above
             self._end(BieberTuiError(f"the writer failed by a bug: {error!r}"))
@@ -356,5 +410,5 @@ class Capture:
         if self.error is None:
             self.error = error
             self._stopped = error.message
-            self._events.add(Level.ERROR, str(error))
+            self._events.add(Level.ERROR, error.sentence)
         self.ended.set()

@@ -58,9 +58,12 @@ class Connection:
     def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:
         """The connection's state changed."""
         if self.expecting_end and state is not SourceState.PAUSED:
-            if state is not SourceState.STOPPED:
+            if state is not SourceState.STOPPED or self._health.state is SourceState.PAUSED:
                 return
             reason = reason or "stopped"
+        self._enter(state, reason, wait_until)
+
+    def _enter(self, state: SourceState, reason: str, wait_until: float | None) -> None:
         now = self._clock.now()
         with self._lock:
             before = self._health
@@ -72,7 +75,7 @@ class Connection:
             self._health = replace(self._health, wait_until=wait_until)
             mark = self._mark(before, state, reason, now)
         if mark is not None:
-            self._queue.put(mark)
+            self._queue.put(mark, wait=False)
         self._tell(before.state, state, reason, wait_until, now)
 
     def rate_limit(self, window: RateLimit) -> None:
@@ -85,6 +88,10 @@ class Connection:
         self._events.add(level, text)
 
     # -- what the capture calls
+
+    def ended(self, reason: str) -> None:
+        """The capture is over, whatever state the source was left in."""
+        self._enter(SourceState.STOPPED, reason, None)
 
     def health(self) -> Health:
         """The connection's health as it stands."""

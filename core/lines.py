@@ -31,10 +31,20 @@ class LineQueue(Generic[T]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, item: T, size: int = 0) -> bool:
-        """Add an item, waiting while the queue is full. False when the queue was closed: the item is not taken."""
+    @property
+    def bytes(self) -> int:
+        """The size of all items."""
+        return self._bytes
+
+    def put(self, item: T, size: int = 0, *, wait: bool = True) -> bool:
+        """Add an item, waiting while the queue is full. False when the queue was closed: the item is not taken.
+
+        Without `wait` it is added to a full queue too: for marks, which are few and must never hold anybody up.
+        """
         with self._lock:
-            while (len(self._items) >= self.limit or self._bytes >= self._limit_bytes) and not self._closed:
+            while (
+                wait and (len(self._items) >= self.limit or self._bytes >= self._limit_bytes) and not self._closed
+            ):
                 self._drained.wait()
             if self._closed:
                 return False

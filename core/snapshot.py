@@ -63,6 +63,17 @@ class SinkStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalStatus:
+    """The journal and its disk. Sizes are bytes; what is not known yet is None."""
+
+    size: int | None = None  # of the journal's pages in use
+    free: int | None = None  # on its disk
+    low: bool = False  # less is free than journal.min_free
+    seconds_left: float | None = None  # until the disk is full at the present rate
+    blocked: str = ""  # why it takes nothing just now, in words; what was read is kept in memory meanwhile
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """A span in which the source may have produced posts that we did not receive. `end` None: still open."""
 
@@ -139,3 +150,4 @@ class Snapshot:
     rows: tuple[FeedRow, ...]  # consumed posts with seq > the `since` that was asked for, oldest first
     last_seq: int  # of the newest consumed post of this run; 0 before the first
     stopped: str = ""  # why the capture ended; empty while it runs
+    journal: JournalStatus = JournalStatus()

@@ -131,7 +131,8 @@ def connection(health: Health, now: float) -> Said:
             left = f" {seconds_left(health.wait_until, now)}" if health.wait_until else ""
             return Said("▲", f"WAITING{left}{because}", "warn", loud=True)
         case SourceState.PAUSED:
-            return Said("‖", "PAUSED by you", "warn", loud=True)
+            why = f"PAUSED: {short(reason)}" if reason and reason != "paused by you" else "PAUSED by you"
+            return Said("‖", why, "warn", loud=True)
         case SourceState.STOPPED:
             return Said("■", f"STOPPED: {reason}" if reason else "STOPPED", "bad", loud=True)
         case _:

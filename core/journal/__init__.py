@@ -2,6 +2,7 @@
 
 from core.journal.journal import FILE_NAME, Journal, JournalReader
 from core.journal.records import Batch, Entry, GapMark, Rejected, Row, Settled, Tally
+from core.journal.space import Space
 
 __all__ = [
     "FILE_NAME",
@@ -13,5 +14,6 @@ __all__ = [
     "Rejected",
     "Row",
     "Settled",
+    "Space",
     "Tally",
 ]

@@ -21,13 +21,14 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 
-from core.errors import JournalError
+from core.journal.faults import in_words
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally
 from core.journal.schema import migrate
 from core.private import open_private
 from core.snapshot import Gap
 
 FILE_NAME = "journal.sqlite"
+LOCK_SECONDS = 1.0  # that a lock of another program is waited for at a time; a stop has to be quick
 _READ_BYTES = 8_000_000  # of raw lines that one read hands to a sink, so that 5 MB posts cannot fill the memory
 
 
@@ -39,7 +40,7 @@ class Journal:
         self.path = folder / FILE_NAME
         self._lock = threading.Lock()
         os.close(open_private(self.path))
-        with _in_words(self.path):
+        with in_words(self.path):
             self._db = self._connect()
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -54,7 +55,7 @@ class Journal:
 
     def _connect(self) -> sqlite3.Connection:
         # isolation_level None: transactions begin and end where this file says so.
-        db = sqlite3.connect(self.path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(self.path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA foreign_keys = ON")
         return db
 
@@ -65,7 +66,7 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -194,13 +195,13 @@ class Journal:
 
     def sink_cursor(self, target: str) -> int:
         """The last row that the sink has answered for; 0 before the first."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             row = self._db.execute("SELECT seq FROM sink_cursors WHERE target = ?", (target,)).fetchone()
         return int(row[0]) if row else 0
 
     def settled(self, target: str) -> dict[str, Settled]:
         """What the sink has answered for over its life, by source."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             rows = self._db.execute(
                 "SELECT source, stored, duplicate FROM settled WHERE target = ?", (target,)
             ).fetchall()
@@ -210,7 +211,7 @@ class Journal:
 
     def tallies(self) -> dict[str, Tally]:
         """The life's counts by source."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             rows = self._db.execute(
                 "SELECT source, delivered, consumed, quarantined, matched, inserted, repeated FROM counters"
             ).fetchall()
@@ -218,37 +219,46 @@ class Journal:
 
     def last_seq(self) -> int:
         """The number of the newest row ever given; 0 before the first."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'posts'").fetchone()
         return int(row[0]) if row else 0
 
     def gaps(self, limit: int = -1) -> list[Gap]:
         """The life's gaps, oldest first; the last `limit` of them when it is not negative."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             rows = self._db.execute(
                 'SELECT source, start, "end", reason, filled FROM gaps ORDER BY gap DESC LIMIT ?', (limit,)
             ).fetchall()
         return [Gap(*row) for row in reversed(rows)]
 
+    def used_bytes(self) -> int:
+        """The size of the pages in use, committed or on their way from the write-ahead log to the file."""
+        with self._lock, in_words(self.path):
+            pages, free, size = (
+                self._db.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return int((pages - free) * size)
+
     def gap_count(self) -> int:
         """How many gaps the life has."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             return int(self._db.execute("SELECT count(*) FROM gaps").fetchone()[0])
 
     def cursor(self, source: str) -> str | None:
         """Where the source had got to, in its own words."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             row = self._db.execute("SELECT value FROM meta WHERE key = ?", (f"cursor:{source}",)).fetchone()
         return str(row[0]) if row else None
 
     def reader(self) -> JournalReader:
         """A connection of its own for one other thread."""
-        with _in_words(self.path):
+        with in_words(self.path):
             return JournalReader(self._connect(), self.path)
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             self._db.close()
 
 
@@ -258,14 +268,14 @@ class JournalReader:
     def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         self._db = db
         self._path = path
-        with _in_words(path):
+        with in_words(path):
             db.execute("PRAGMA query_only = ON")
 
     def rows_after(self, seq: int, limit: int) -> list[Row]:
         """Up to `limit` rows with a higher number, in order; fewer when they are large."""
         rows: list[Row] = []
         size = 0
-        with _in_words(self._path):
+        with in_words(self._path):
             found = self._db.execute(
                 "SELECT seq, source, id, received_at, matched, backfilled, raw FROM posts WHERE seq > ?"
                 " ORDER BY seq LIMIT ?",
@@ -284,30 +294,3 @@ class JournalReader:
     def close(self) -> None:
         """Let go of the connection."""
         self._db.close()
-
-
-@contextmanager
-def _in_words(path: Path) -> Iterator[None]:
-    """SQLite's errors as words for the person who can mend them."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _explain(error, path) from error
-
-
-def _explain(error: sqlite3.Error, path: Path) -> JournalError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return JournalError(
-            f"the disk of the journal {path} is full", "Free some space there; nothing acknowledged is lost."
-        )
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return JournalError(
-            f"the journal {path} is damaged: {error}",
-            "It was left as it is. Keep a copy of the folder, and name another one with --data-dir to go on.",
-        )
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return JournalError(
-            f"the journal {path} cannot be written: {error}", "Check the rights of file and folder."
-        )
-    return JournalError(f"the journal {path} failed: {error}", "Check the disk of the data folder.")
