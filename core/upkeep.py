@@ -66,6 +66,7 @@ class Upkeep:
             self._on_error(BieberTuiError(f"the journal's upkeep failed by a bug: {error!r}"))
 
     def _look(self) -> None:
+        self._journal.check_place()
         self.status = self._space.look(self._clock.monotonic(), self._journal.used_bytes())
         self._warn(self.status)
 

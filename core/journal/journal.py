@@ -15,20 +15,26 @@ import json
 import os
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 
+from core.errors import JournalError
+from core.journal.examine import check_contents, check_files, check_row
 from core.journal.faults import in_words
-from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally
-from core.journal.schema import migrate
+from core.journal.mark import Mark, MarkFile, check_mark, read_mark
+from core.journal.place import Place
+from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally, checksum
+from core.journal.schema import check_identity, migrate
 from core.private import open_private
 from core.snapshot import Gap
 
 FILE_NAME = "journal.sqlite"
 LOCK_SECONDS = 1.0  # that a lock of another program is waited for at a time; a stop has to be quick
+MARK_SECONDS = 1.0  # between two marks: what the loss of the files' end may cost without being noticed
 _READ_BYTES = 8_000_000  # of raw lines that one read hands to a sink, so that 5 MB posts cannot fill the memory
 
 
@@ -36,16 +42,35 @@ class Journal:
     """The journal in `folder`, created when it is not there. Close it; or use it as a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        """Open or create the journal. Raises JournalError in words."""
+        """Open or create the journal. Raises JournalError in words; a damaged or newer one is left as it is."""
         self.path = folder / FILE_NAME
         self._lock = threading.Lock()
+        self._lost: JournalError | None = None  # why nothing may be written any more
+        mark = read_mark(folder)
+        check_files(self.path, mark)
         os.close(open_private(self.path))
         with in_words(self.path):
             self._db = self._connect()
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            migrate(self._db, str(self.path))
-            self.capture_id = self._capture_id()
+            try:
+                self._open(mark)
+            except BaseException:
+                self._db.close()
+                raise
+        self._place = Place(self.path)
+        self._mark_file = MarkFile(folder)
+        self._marked_at = time.monotonic()
+
+    def _open(self, mark: Mark | None) -> None:
+        version = check_identity(self._db, str(self.path))
+        if version == 0:
+            check_mark(mark, None, 0, self.path)
+            self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can only be said to an empty file
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        migrate(self._db, version)
+        self.capture_id = self._capture_id()
+        check_mark(mark, self.capture_id, self.last_seq(), self.path)
+        check_contents(self._db, self.path)
 
     def __enter__(self) -> Journal:
         return self
@@ -67,6 +92,8 @@ class Journal:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, in_words(self.path):
+            if self._lost is not None:
+                raise self._lost
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -94,6 +121,7 @@ class Journal:
                 db.execute("INSERT INTO gaps (source, start, reason) VALUES (?, ?, ?)", (source, last[0], reason))
             session = db.execute("INSERT INTO sessions (started_at) VALUES (?)", (at,)).lastrowid
         assert session is not None
+        self._mark_if_due(at_once=True)
         return session
 
     def end_session(self, session: int, at: float, reason: str) -> None:
@@ -143,23 +171,25 @@ class Journal:
                 )
             if batch.last_byte_at is not None:
                 db.execute("UPDATE sessions SET last_byte_at = ? WHERE session = ?", (batch.last_byte_at, session))
+        self._mark_if_due()
         return fresh
 
     @staticmethod
     def _insert(db: sqlite3.Connection, source: str, entry: Entry) -> bool:
-        values = (
-            source,
-            entry.id,
-            entry.received_at,
-            entry.text_hash,
-            json.dumps(entry.matched, ensure_ascii=False),
-            entry.backfilled,
-            entry.raw,
-        )
+        matched = json.dumps(entry.matched, ensure_ascii=False)
         done = db.execute(
-            "INSERT INTO posts (source, id, received_at, text_hash, matched, backfilled, raw)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            values,
+            "INSERT INTO posts (source, id, received_at, text_hash, matched, backfilled, raw, checksum)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                source,
+                entry.id,
+                entry.received_at,
+                entry.text_hash,
+                matched,
+                entry.backfilled,
+                entry.raw,
+                checksum(source, entry.id, entry.received_at, matched, entry.backfilled, entry.raw),
+            ),
         )
         if done.rowcount:
             return True
@@ -177,6 +207,15 @@ class Journal:
             db.execute('UPDATE gaps SET "end" = max(start, ?) WHERE source = ? AND "end" IS NULL', (at, source))
         elif not db.execute('SELECT 1 FROM gaps WHERE source = ? AND "end" IS NULL', (source,)).fetchone():
             db.execute("INSERT INTO gaps (source, start, reason) VALUES (?, ?, ?)", (source, at, reason))
+
+    def _mark_if_due(self, *, at_once: bool = False) -> None:
+        """Say in the mark how far the journal has got, once a second. What it says is committed already."""
+        now = time.monotonic()
+        if at_once or now - self._marked_at >= MARK_SECONDS:
+            self._marked_at = now
+            with self._lock, in_words(self.path):
+                last_byte_at = self._db.execute("SELECT max(last_byte_at) FROM sessions").fetchone()[0]
+            self._mark_file.write(Mark(self.capture_id, self.last_seq(), last_byte_at, self.tallies()))
 
     # -- sinks
 
@@ -240,6 +279,15 @@ class Journal:
             )
         return int((pages - free) * size)
 
+    def check_place(self) -> None:
+        """Raises JournalError when a file of the journal was deleted or moved away; what it held was saved."""
+        with self._lock, in_words(self.path):
+            try:
+                self._place.check(self._db)
+            except JournalError as error:
+                self._lost = error  # nothing more may be written where it would be lost
+                raise
+
     def gap_count(self) -> int:
         """How many gaps the life has."""
         with self._lock, in_words(self.path):
@@ -257,9 +305,13 @@ class Journal:
             return JournalReader(self._connect(), self.path)
 
     def close(self) -> None:
-        """Let go of the file."""
-        with self._lock, in_words(self.path):
-            self._db.close()
+        """Let go of the files."""
+        try:
+            self._mark_if_due(at_once=True)
+        finally:
+            self._mark_file.close()
+            with self._lock, in_words(self.path):
+                self._db.close()
 
 
 class JournalReader:
@@ -277,11 +329,12 @@ class JournalReader:
         size = 0
         with in_words(self._path):
             found = self._db.execute(
-                "SELECT seq, source, id, received_at, matched, backfilled, raw FROM posts WHERE seq > ?"
+                "SELECT seq, source, id, received_at, matched, backfilled, raw, checksum FROM posts WHERE seq > ?"
                 " ORDER BY seq LIMIT ?",
                 (seq, limit),
             )
-            for number, source, id_, received_at, matched, backfilled, raw in found:
+            for number, source, id_, received_at, matched, backfilled, raw, noted in found:
+                check_row(noted, (source, id_, received_at, matched, backfilled, raw), number, self._path)
                 rows.append(
                     Row(number, source, id_, received_at, tuple(json.loads(matched)), bool(backfilled), raw)
                 )

@@ -61,11 +61,13 @@ class Space:
     @property
     def full(self) -> bool:
         """Whether no more than the reserve is left."""
-        return self._reserve > 0 and self._free() < self._reserve
+        free = self._free()
+        return free is not None and free < self._reserve
 
     def roomy(self, waiting: int) -> bool:
         """Whether there is enough again to go on, `waiting` bytes being read and not committed."""
-        return self._free() >= self._wanted(waiting)
+        free = self._free()
+        return free is not None and free >= self._wanted(waiting)
 
     def error(self, waiting: int) -> JournalFull:
         """The words for a disk that is full, with what it takes to go on."""
@@ -80,16 +82,18 @@ class Space:
         free = self._free()
         since, before = self._sizes[0]
         left: float | None = None
-        if at - since >= _SHORTEST and size > before:
+        if free is not None and at - since >= _SHORTEST and size > before:
             left = max(free - self._reserve, 0) * (at - since) / (size - before)
-        return JournalStatus(size=size, free=free, low=free < self._min_free, seconds_left=left)
+        low = free is not None and free < self._min_free
+        return JournalStatus(size=size, free=free, low=low, seconds_left=left)
 
     def _wanted(self, waiting: int) -> int:
         # What waits is written twice, to the write-ahead log and to the file.
         return max(2 * self._reserve, LEAST) + 2 * waiting
 
-    def _free(self) -> int:
+    def _free(self) -> int | None:
+        """None when the disk cannot be asked: then the next write will say what is wrong with it."""
         try:
             return free_bytes(self._path.parent)
         except OSError:
-            return 0
+            return None

@@ -203,3 +203,18 @@ def test_a_lock_of_another_program_is_waited_for(tmp_path):
     assert report["gaps"] == []
     posts = stored(tmp_path / "data", tmp_path / "copy")
     assert set(posts) == {record.post for record in whole(sim)[: report["run"]["delivered"]]}
+
+
+def test_a_data_folder_that_is_deleted_under_a_capture_is_written_back(tmp_path):
+    """rm -rf while it runs: told within seconds, all of it saved to the same place, exit code 4."""
+    with Simulator(options(rate=200)) as sim:
+        program = Program(sim, tmp_path / "data")
+        wait_until(lambda: len(whole(sim)) > 50)
+        shutil.rmtree(tmp_path / "data")
+        code, report = program.end()
+    assert code == 4
+    assert "was deleted, moved or replaced" in report["stopped"]
+    assert "All of it was saved" in program.said()
+    posts = stored(tmp_path / "data", tmp_path / "copy")
+    assert len(posts) == report["run"]["unique"]
+    assert set(posts) == {record.post for record in whole(sim)[: len(posts)]}

@@ -42,8 +42,9 @@ def test_a_tenth_of_min_free_is_the_reserve(disk, tmp_path):
     disk.free = 40_000_000
     assert space.roomy(0)
     assert not space.roomy(1)  # what waits in memory needs room first
-    disk.free = -1  # a disk that cannot be asked
-    assert space.full
+    disk.free = -1  # a disk that cannot be asked: the next write will say why
+    assert not space.full
+    assert not space.roomy(0)
 
 
 def test_how_long_the_room_lasts_is_told_from_the_growth_of_the_last_hour(disk, tmp_path):
