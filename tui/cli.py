@@ -19,6 +19,7 @@ from core.errors import BieberTuiError, ConfigError
 COMMANDS = {
     "demo": "the same over a simulator of X on this machine: nothing to configure, nothing is billed",
     "check": "is everything set up? credentials, reach of X, rules, store, disk, terminal",
+    "recover": "save what can be saved of a damaged journal",
     "simulate": "the simulator of X's API as a server",
     "settings": "every setting with its default",
 }
@@ -139,7 +140,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _with_values(list(sys.argv[1:] if argv is None else argv))
     command: Callable[[list[str]], int] = _capture
     if arguments and not arguments[0].startswith("-"):
-        found = {"demo": _demo, "check": _check, "simulate": _simulate, "settings": _settings}.get(arguments[0])
+        found = {
+            "demo": _demo,
+            "check": _check,
+            "recover": _recover,
+            "simulate": _simulate,
+            "settings": _settings,
+        }.get(arguments[0])
         if found is None:
             _say(f"error: there is no command {arguments[0]!r}\n  {', '.join(COMMANDS)}; or none, to capture")
             return ConfigError.exit_code
@@ -242,6 +249,22 @@ def _check(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     _warn_of_unknown_variables()
     return check.run(core_settings.load(_overrides(args), args.profile), sys.stdout)
+
+
+def _recover(arguments: list[str]) -> int:
+    """`bieber-tui recover`: a damaged journal."""
+    from core import recovery
+    from core import settings as core_settings
+
+    parser = _parser(
+        "recover",
+        "Save what can be saved of a damaged journal into a new one. The old file is kept beside it."
+        " A journal that is whole is left as it is.",
+    )
+    _add_settings(parser)
+    parser.add_argument("--json", action="store_true", help="what was saved and lost as one JSON object")
+    args = parser.parse_args(arguments)
+    return recovery.run(core_settings.load(_overrides(args), args.profile), sys.stdout, as_json=args.json)
 
 
 def _simulate(arguments: list[str]) -> int:
