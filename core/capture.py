@@ -15,6 +15,7 @@ import time
 from dataclasses import asdict, dataclass
 
 from core import sinks, sources
+from core.attach.server import ControlSocket
 from core.clock import Clock, SystemClock, iso
 from core.connection import Connection, Line
 from core.counters import Counters
@@ -96,6 +97,7 @@ class Capture:
         self._reader: threading.Thread | None = None
         self._writer = threading.Thread(target=self._write, name="writer", daemon=True)
         self._closing = threading.Event()
+        self._control_socket = ControlSocket(settings.data_dir, self, self.request_stop)
         self._paused = False
         self._stopped = ""
         self._gaps: tuple[Gap, ...] = ()
@@ -158,6 +160,10 @@ class Capture:
             delivery.start()
         self._writer.start()
         self._start_reader()
+        try:
+            self._control_socket.start()
+        except OSError as error:
+            self._events.add(Level.WARNING, f"nobody can attach: no socket in the data folder ({error.strerror})")
 
     def pause(self) -> None:
         """Close the stream, so that nothing is billed; the span becomes a gap. Twice is harmless."""
@@ -193,6 +199,10 @@ class Capture:
                 self._ingest.topic = kept
                 self._events.add(Level.INFO, f"topic is now {kept.text}")
 
+    def request_stop(self) -> None:
+        """Ask whoever started the capture to stop it. Returns at once."""
+        self._finish("stopped by a viewer")
+
     def stop(self, reason: str = "stopped by you") -> None:
         """End within two seconds: close the stream, commit what was read, let the sinks take what they can.
 
@@ -206,6 +216,7 @@ class Capture:
                 return
             self._stop_reader(1.0)
             self._closing.set()
+            self._control_socket.close()
             self._queue.close()
             self._writer.join(max(deadline - time.monotonic(), 0.5))
             for delivery in self._deliveries:

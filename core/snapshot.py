@@ -139,3 +139,4 @@ class Snapshot:
     rows: tuple[FeedRow, ...]  # consumed posts with seq > the `since` that was asked for, oldest first
     last_seq: int  # of the newest consumed post of this run; 0 before the first
     stopped: str = ""  # why the capture ended; empty while it runs
+    attached: str = ""  # how a viewer of another process is connected; empty in the capture's own

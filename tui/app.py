@@ -143,7 +143,7 @@ class Dashboard(App[int]):
         if self._unknown_theme:
             self.notify(f"There is no theme {self._unknown_theme!r}; T goes through them.", markup=False)
         self.call_after_refresh(self._start)
-        if not self.is_headless:
+        if not self.is_headless and not self.is_web:
             self._watch_terminal()
 
     def _start(self) -> None:

@@ -7,6 +7,7 @@ imported where it starts, so that a headless run loads neither Textual nor Rich.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -14,10 +15,12 @@ from contextlib import ExitStack
 from typing import Any, NoReturn
 
 from core import __version__
-from core.errors import BieberTuiError, ConfigError
+from core.errors import BieberTuiError, ConfigError, SourceRefused, Unavailable
 
 COMMANDS = {
     "demo": "the same over a simulator of X on this machine: nothing to configure, nothing is billed",
+    "attach": "the dashboard of a capture that already runs on this machine, headless or not",
+    "serve": "the attach view in a browser, read-only and on this machine unless you say otherwise",
     "check": "is everything set up? credentials, reach of X, rules, store, disk, terminal",
     "simulate": "the simulator of X's API as a server",
     "settings": "every setting with its default",
@@ -139,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _with_values(list(sys.argv[1:] if argv is None else argv))
     command: Callable[[list[str]], int] = _capture
     if arguments and not arguments[0].startswith("-"):
-        found = {"demo": _demo, "check": _check, "simulate": _simulate, "settings": _settings}.get(arguments[0])
+        found = _FUNCTIONS.get(arguments[0])
         if found is None:
             _say(f"error: there is no command {arguments[0]!r}\n  {', '.join(COMMANDS)}; or none, to capture")
             return ConfigError.exit_code
@@ -204,9 +207,7 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
 
     if not args.no_ui and not _has_terminal():
         Capture.parts(settings)  # what is missing in the settings is the more useful thing to hear first
-        raise ConfigError(
-            "there is no terminal to draw in", "Add --no-ui for log lines, or run it in a terminal (ssh -t, tmux)."
-        )
+        raise _no_terminal()
     capture = Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
     if args.no_ui:
         from core import headless
@@ -227,9 +228,83 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
     return code
 
 
+def _no_terminal() -> ConfigError:
+    return ConfigError(
+        "there is no terminal to draw in", "Add --no-ui for log lines, or run it in a terminal (ssh -t, tmux)."
+    )
+
+
 def _has_terminal() -> bool:
     # The dashboard draws on stderr, so that stdout stays free for the report.
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _attach(arguments: list[str]) -> int:
+    """`bieber-tui attach`: look at a capture of another process, and steer it."""
+    from core import settings as core_settings
+
+    parser = _parser(
+        "attach",
+        "Watch a capture that runs on this machine. Several can watch at once; leaving (q) does not end the\n"
+        "capture, and the view survives the capture's restart. Over SSH: ssh -t HOST bieber-tui attach",
+    )
+    _add_settings(parser)
+    parser.add_argument("--read-only", action="store_true", help="look, and let no key steer the capture")
+    parser.add_argument("--no-ui", action="store_true", help="no screen: the capture's log lines on stderr")
+    parser.add_argument("--log-format", choices=("text", "json"), help="how the log lines of --no-ui look")
+    parser.add_argument(
+        "--send", choices=("pause", "resume", "stop"), help="steer the capture and leave, without a screen"
+    )
+    args = parser.parse_args(arguments)
+    _warn_of_unknown_variables()
+    settings = core_settings.load(_overrides(args), args.profile)
+    web = "TEXTUAL_DRIVER" in os.environ  # a browser's terminal, see `serve`
+    if not (args.no_ui or args.send or web or _has_terminal()):
+        raise _no_terminal()
+    from core.attach.viewer import Viewer
+
+    viewer = Viewer(settings.data_dir, feed_size=settings.ui.feed_size, read_only=args.read_only)
+    try:
+        if args.send:
+            viewer.send(args.send)
+            return 0
+        if args.no_ui:
+            from core import headless
+
+            return headless.follow(viewer, settings.log)
+        from tui import app
+
+        return app.run(viewer, settings)
+    except Unavailable as error:
+        raise SourceRefused(str(error), "Try again; `bieber-tui attach` shows how the capture is.") from None
+    finally:
+        viewer.stop()
+
+
+def _serve(arguments: list[str]) -> int:
+    """`bieber-tui serve`: the attach view in a browser."""
+    from core import settings as core_settings
+
+    parser = _parser(
+        "serve",
+        "The attach view in a browser. Needs the extra: pip install 'bieber-tui[web]'.\n"
+        "Listens on this machine only and is read-only; with --writable or another --host it asks for a token.",
+    )
+    _add_settings(parser)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8742, help="port to listen on; 0 takes a free one (8742)")
+    parser.add_argument(
+        "--writable", action="store_true", help="let the browser pause, resume and change keywords"
+    )
+    parser.add_argument("--public-url", metavar="URL", help="the address as browsers see it, behind a proxy")
+    args = parser.parse_args(arguments)
+    _warn_of_unknown_variables()
+    settings = core_settings.load(_overrides(args), args.profile)
+    from tui import serve
+
+    return serve.run(
+        settings.data_dir, host=args.host, port=args.port, writable=args.writable, public_url=args.public_url
+    )
 
 
 def _check(arguments: list[str]) -> int:
@@ -264,6 +339,16 @@ def _settings(arguments: list[str]) -> int:
     for name, default, words in core_settings.describe():
         print(f"{name:<22} {default or '-':<26} {words}")  # noqa: T201 - the data that was asked for
     return 0
+
+
+_FUNCTIONS: dict[str, Callable[[list[str]], int]] = {
+    "demo": _demo,
+    "attach": _attach,
+    "serve": _serve,
+    "check": _check,
+    "simulate": _simulate,
+    "settings": _settings,
+}
 
 
 if __name__ == "__main__":
