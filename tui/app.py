@@ -29,6 +29,7 @@ from tui.actions import ACTIONS
 from tui.controls import Controls
 from tui.feed import Feed
 from tui.feed_text import draw_empty, draw_title
+from tui.field import Field
 from tui.header import draw_header, draw_keys
 from tui.ink import Line
 from tui.numbers import draw_numbers
@@ -74,12 +75,14 @@ class Dashboard(App[int]):
         if action.id != "palette"  # Textual binds ctrl+p itself
     ]
 
-    def __init__(self, controls: Controls, settings: Settings, *, exit_when_stopped: bool = False) -> None:
+    def __init__(
+        self, controls: Controls, settings: Settings, finished: Callable[[], bool] = lambda: False
+    ) -> None:
         plain = "NO_COLOR" in os.environ
         # Without colours nothing but the terminal's own two is used, so Textual must not turn them into greys.
         super().__init__(ansi_color=True if plain else None)
         self._controls = controls
-        self._exit_when_stopped = exit_when_stopped
+        self._finished = finished
         self._fps = float(settings.ui.fps)
         self._pace = Pace(self._fps)
         self._seq = 0
@@ -96,7 +99,7 @@ class Dashboard(App[int]):
 
         # Widgets are held here and not looked up: a last tick may come while the screen is being taken down.
         self.feed = Feed(settings.ui.feed_size, id="feed")
-        self._field = Input(placeholder="show only posts with this in them", id="filter", select_on_focus=False)
+        self._field = Field(placeholder="show only posts with this in them", id="filter", select_on_focus=False)
         self._side = Panel(draw_side, id="side")
         self._status = Panel(lambda snapshot, width, _: [draw_status(snapshot, width)], id="status")
         self._panels = (
@@ -106,7 +109,7 @@ class Dashboard(App[int]):
             Panel(lambda _, width, __: [draw_title(self.feed.ring, width)], id="title"),
             self._side,
             self._status,
-            Panel(lambda _, width, __: [draw_keys(width, self._on())], id="keys"),
+            Panel(lambda _, width, __: [draw_keys(width, self._on(), self._off())], id="keys"),
         )
 
     def get_driver_class(self) -> type[Driver]:
@@ -170,7 +173,7 @@ class Dashboard(App[int]):
         if now - self._last_numbers >= NUMBERS_EVERY - 0.01:
             self._last_numbers = now
             self._paint()
-        if snapshot.stopped and self._exit_when_stopped:
+        if self._finished():
             self.action_quit()
 
     def _paint(self) -> None:
@@ -200,6 +203,10 @@ class Dashboard(App[int]):
             "mode": not self.feed.ring.only_matched,
         }
         return frozenset(name for name, on in states.items() if on)
+
+    def _off(self) -> frozenset[str]:
+        """Actions that can do nothing now: a capture that has ended is not paused."""
+        return frozenset(("pause",)) if self._snapshot.stopped else frozenset()
 
     @work(thread=True, exit_on_error=False, group="terms")
     def _find_terms(self, topic: str) -> None:
@@ -372,13 +379,14 @@ class Dashboard(App[int]):
         self.theme = THEMES[(place + 1) % len(THEMES)]
 
 
-def run(controls: Controls, settings: Settings, *, exit_when_stopped: bool = False) -> int:
+def run(controls: Controls, settings: Settings, finished: Callable[[], bool] = lambda: False) -> int:
     """Show the dashboard until the user leaves; the capture is stopped whatever ends it. The exit code.
 
-    `exit_when_stopped`: leave by itself when the capture has ended (`--duration`, `--max-posts`).
+    `finished` says that the capture has done what it was asked for (`--duration`, `--max-posts`): then the
+    dashboard leaves by itself. One that an error has ended stays on the screen, so that the reason can be read.
     """
-    app = Dashboard(controls, settings, exit_when_stopped=exit_when_stopped)
     try:
+        app = Dashboard(controls, settings, finished)
         app.run()
     finally:
         controls.stop()

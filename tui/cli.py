@@ -216,8 +216,7 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
     from tui import app
 
     capture.start()
-    limited = args.max_posts is not None or args.duration is not None
-    code = app.run(capture, settings, exit_when_stopped=limited)
+    code = app.run(capture, settings, lambda: capture.ended.is_set() and capture.error is None)
     if capture.error is not None:
         _say(f"error: {capture.error}")
         code = capture.error.exit_code

@@ -16,6 +16,7 @@ from tui.words import Said, clock, headline, running, worst
 NAME = "bieber-tui"
 # The reason of a wait is cut to this many cells before anything else of the header gives way.
 LONGEST_STATE = 44
+LEAST_BESIDE = 20  # cells that the duration and the query keep on the narrowest screen
 
 
 def state_span(said: Said, width: int) -> Span:
@@ -37,7 +38,7 @@ def draw_header(snapshot: Snapshot, width: int, stopping: bool = False) -> Line:
     health = worst(snapshot)
     if health and width >= 76 and not (snapshot.demo and width < 100):
         right += [(f"{clean(health.source)} · " if not said.loud else f"{clean(health.source)}  ", "dim")]
-    right += [state_span(said, LONGEST_STATE if roomy else width // 2)]
+    right += [state_span(said, min(LONGEST_STATE, width - LEAST_BESIDE))]
     right += [(f"  {running(snapshot.at - snapshot.started_at)}", "text")]
     if width >= 76:
         right += [(f"   {clock(snapshot.at)} UTC" if roomy else f"  {clock(snapshot.at)}", "dim")]
@@ -68,9 +69,12 @@ def _query(snapshot: Snapshot, room: int) -> list[Span]:
     )
 
 
-def draw_keys(width: int, on: Set[str] = frozenset()) -> Line:
-    """The keys that matter, as many as fit; `on` names the actions whose label is the other one now."""
-    labelled = [action for action in ACTIONS if action.label]
+def draw_keys(width: int, on: Set[str] = frozenset(), off: Set[str] = frozenset()) -> Line:
+    """The keys that matter, as many as fit.
+
+    `on` names the actions whose label is the other one now, `off` those that can do nothing now.
+    """
+    labelled = [action for action in ACTIONS if action.label and action.id not in off]
     kept: set[str] = set()
     used = 1
     for action in sorted(labelled, key=lambda action: action.rank):
