@@ -151,11 +151,12 @@ class Simulator:
         return self._state.world.finished
 
     def add_rule(self, value: str, tag: str | None = None) -> None:
-        """Define a rule as if a client had done so. Raises BadRule or ValueError."""
+        """Define a rule as if a client had done so. Raises ValueError."""
         asked = {"value": value} | ({} if tag is None else {"tag": tag})
         _, body = self._call(lambda: self._state.rules.add([asked], time.monotonic(), dry_run=False))
         if "errors" in body:
-            raise ValueError(f"the rule {value!r} was not taken: {body['errors'][0]}")
+            problem = body["errors"][0]
+            raise ValueError(f"the rule {value!r} was not taken: {problem.get('details', [problem['title']])[0]}")
 
     def push(self, line: bytes | str | dict[str, Any]) -> None:
         """Send that next on the live connection, or on the next one; a line end is added if there is none."""
@@ -274,8 +275,11 @@ class Simulator:
                 await self._turn_away(record, response, writer)
                 return
             state.ghosts.clear()
-            if state.live is not None:
-                state.live.end("kicked by another connection")
+            while (old := state.live) is not None:
+                old.end("kicked by another connection")
+                await old.over.wait()  # what it had taken and not sent comes first on the new one
+                if state.live is old:
+                    state.live = None
         modes = [fault for fault in faults if fault.how == "mode"]
         stream = StreamConnection(state, record, request, reader, writer, shape=shape, modes=modes)
         stream.waiting += [fault for fault in faults if fault.how == "act"]

@@ -26,6 +26,7 @@ from core.simulator.state import State
 from core.simulator.world import Delivery
 
 LINE_END = b"\r\n"
+MISSES = 100  # posts in a row that no rule asks for, before a rest: without a rate they would never end
 BREATH = 16  # lines between two looks at the other tasks when the client reads as fast as we write
 
 
@@ -56,6 +57,7 @@ class StreamConnection:
         forced = self._modes.keys() & {"gzip", "gzip-truncated", "gzip-corrupt"}
         self._gzip = zlib.compressobj(wbits=31) if offered or forced else None
         self.wake = asyncio.Event()
+        self.over = asyncio.Event()  # nothing more will be delivered, and what was not has been put back
         self.ending = ""  # why the connection is to end, told from outside
         self.waiting: list[Scheduled] = []  # faults that wait for the next post
         self.silent_until = 0.0  # no posts before that moment (monotonic)
@@ -63,6 +65,7 @@ class StreamConnection:
         self.damaged = False  # what is compressed cannot be read any more
         self.lines = 0
         self._last_byte = 0.0
+        self._missed = 0  # posts in a row that no rule asked for
 
     @property
     def compressed(self) -> bool:
@@ -88,10 +91,14 @@ class StreamConnection:
                 await self._step()
         except Ended as ended:
             self.record.ended = self.record.ended or str(ended)
+            if self.mute:
+                self.over.set()
+                await asyncio.Event().wait()  # the socket stays open until the server stops
         except ConnectionError:
             self.record.ended = self.record.ended or "the client is gone"
         finally:
             watch.cancel()
+            self.over.set()
             self.record.ended = self.record.ended or "the simulator stopped"
 
     async def _watch(self) -> None:
@@ -142,10 +149,10 @@ class StreamConnection:
         keep_alive = self._last_byte + state.options.keep_alive
         if state.pushed:
             await self._push(state.pushed.popleft())
+        elif keep_alive <= now:  # first: without a rate a post is always due, though none may match
+            await self.keep_alive()
         elif due <= now:
             await self._deliver()
-        elif keep_alive <= now:
-            await self.keep_alive()
         else:
             timed = state.started + state.schedule.next_time()
             await self.rest(min(due, keep_alive, timed) - now)
@@ -176,8 +183,12 @@ class StreamConnection:
             if self.ending:
                 return
         delivery = state.world.next()
-        if delivery is None:
+        if delivery is None:  # nobody asked for what was written
+            self._missed += 1
+            if self._missed % MISSES == 0:
+                await self.rest(0.1)
             return
+        self._missed = 0
         self.waiting += state.schedule.take("post", delivery.ordinal)
         while self.waiting:
             fault = self.waiting.pop(0)
@@ -284,6 +295,8 @@ class StreamConnection:
         patience = options.slow_reader_buffer / options.rate if options.rate else None
         since = time.monotonic()
         while not drained.done():
+            if self.ending:
+                raise Ended(self.ending)
             woken = asyncio.create_task(self.wake.wait())
             left = None if patience is None else max(since + patience - time.monotonic(), 0.0)
             await asyncio.wait({drained, woken}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -291,8 +304,6 @@ class StreamConnection:
             self.wake.clear()
             if drained.done():
                 break
-            if self.ending:
-                raise Ended(self.ending)
             if patience is not None and time.monotonic() - since >= patience:
                 await self.drop_slow_reader(options.slow_reader_buffer)
         await drained
@@ -336,9 +347,7 @@ class StreamConnection:
         if self.state.live is self:
             self.state.live = None
         self._writer.transport.pause_reading()  # type: ignore[attr-defined]
-        self.record.ended = "half open"
-        while True:
-            await asyncio.sleep(3600)
+        raise Ended("half open")
 
 
 def _unsent(sock: socket.socket) -> int:

@@ -162,7 +162,7 @@ class World:
         if original is not None:
             edit_of, topic = (original.id, original.n), original.topic
         subject = original.subject if original else self._subject()
-        topic = topic or "music" in subject.lower().lstrip("#@").split()
+        topic = topic or any(word.lstrip("#@") == "music" for word in subject.lower().split())
         produced = Produced(n, post_id, created, wall, subject, topic, edit_of)
         if len(self.archive) >= ARCHIVE:
             del self.archive[: ARCHIVE // 10]
