@@ -97,7 +97,7 @@ class Capture:
         self._reader: threading.Thread | None = None
         self._writer = threading.Thread(target=self._write, name="writer", daemon=True)
         self._closing = threading.Event()
-        self._control_socket = ControlSocket(settings.data_dir, self, self.request_stop)
+        self._control_socket = ControlSocket(settings.data_dir, self, lambda: self.finish("stopped by a viewer"))
         self._paused = False
         self._stopped = ""
         self._gaps: tuple[Gap, ...] = ()
@@ -114,12 +114,14 @@ class Capture:
         *,
         clock: Clock | None = None,
         demo: bool = False,
+        source: Source | None = None,
     ) -> Capture:
         """Take the data folder and open the journal; nothing connects yet.
 
-        Raises what `parts` raises, AlreadyOwned or JournalError.
+        `source` takes the place of source and sink of the settings. Raises what `parts` raises, AlreadyOwned or
+        JournalError.
         """
-        source, sink = cls.parts(settings)
+        source, sink = (source, None) if source else cls.parts(settings)
         owner = Owner(settings.data_dir)
         try:
             journal = Journal(settings.data_dir)
@@ -198,10 +200,6 @@ class Capture:
             if kept.text != self._ingest.topic.text:
                 self._ingest.topic = kept
                 self._events.add(Level.INFO, f"topic is now {kept.text}")
-
-    def request_stop(self) -> None:
-        """Ask whoever started the capture to stop it. Returns at once."""
-        self._finish("stopped by a viewer")
 
     def stop(self, reason: str = "stopped by you") -> None:
         """End within two seconds: close the stream, commit what was read, let the sinks take what they can.
@@ -334,12 +332,12 @@ class Capture:
                     self._connection.expecting_end = True
                     self._source.stop()
                 if full and self._ledger.totals.run.pending == 0:
-                    self._finish(f"reached --max-posts {self._limits.max_posts}")
+                    self.finish(f"reached --max-posts {self._limits.max_posts}")
                 elif full:
                     self._give_up_on_refusal()
                 elapsed = self._clock.now() - self._started_at
                 if self._limits.duration is not None and elapsed >= self._limits.duration:
-                    self._finish(f"reached --duration {self._limits.duration:g}")
+                    self.finish(f"reached --duration {self._limits.duration:g}")
                 if self._closing.is_set() and not taken and not len(self._queue):
                     return
         except StoreRefused as error:
@@ -356,8 +354,8 @@ class Capture:
             if status.of_record and status.state is SinkState.REFUSED:
                 self._end(StoreRefused(status.error, "What it did not take is pending in the journal."))
 
-    def _finish(self, reason: str) -> None:
-        """The capture has done what it was asked for."""
+    def finish(self, reason: str) -> None:
+        """The capture has done what it was asked for; whoever started it stops it. Returns at once."""
         if not self.ended.is_set():
             self._stopped = reason
             self.ended.set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import sys
 import time
@@ -25,8 +26,8 @@ from textual.widgets import Input
 from core.errors import BieberTuiError, Unavailable
 from core.settings import Settings
 from core.snapshot import Snapshot
-from tui.actions import ACTIONS
-from tui.controls import Controls
+from tui.actions import ACTIONS, REPLAY
+from tui.controls import Controls, Playable
 from tui.feed import Feed
 from tui.feed_text import draw_empty, draw_title
 from tui.field import Field
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 NUMBERS_EVERY = 0.25  # seconds between two paintings of everything but the feed
 UNFOCUSED_FPS = 4.0
+SEEK = 60.0  # seconds of a recording
+_OF_REPLAYS = frozenset(action.id for action in ACTIONS if action.group == REPLAY)
 THEMES = ("bieber", "bieber-light", "ansi-dark", "ansi-light")
 MONOCHROME = "ansi-dark"
 
@@ -87,6 +90,7 @@ class Dashboard(App[int]):
         self._pace = Pace(self._fps)
         self._seq = 0
         self._snapshot = controls.snapshot(0)
+        self._epoch = self._snapshot.epoch
         self._topic: str | None = None  # whose terms the feed marks
         self._last_tick = self._last_numbers = 0.0
         self._stopping = False
@@ -146,7 +150,9 @@ class Dashboard(App[int]):
         if self._unknown_theme:
             self.notify(f"There is no theme {self._unknown_theme!r}; T goes through them.", markup=False)
         self.call_after_refresh(self._start)
-        if not self.is_headless and not self.is_web:
+        if self.is_web:
+            self.set_interval(1.0, self._check_server)
+        elif not self.is_headless:
             self._watch_terminal()
 
     def _start(self) -> None:
@@ -168,6 +174,10 @@ class Dashboard(App[int]):
             self._set_ticker()
         self._last_tick = now
         self._snapshot = snapshot = self._controls.snapshot(self._seq)
+        if snapshot.epoch != self._epoch:  # what the feed holds was taken back: take all that there is now
+            self._epoch = snapshot.epoch
+            self.feed.clear()
+            self._snapshot = snapshot = self._controls.snapshot(0)
         self._seq = snapshot.last_seq
         self.feed.add(snapshot.rows)
         if now - self._last_numbers >= NUMBERS_EVERY - 0.01:
@@ -241,6 +251,13 @@ class Dashboard(App[int]):
         if stdin is None or stdin.closed or not stdin.isatty():
             self.action_quit()
 
+    def _check_server(self) -> None:
+        """In a browser the terminal is a pipe from the server; when the server is gone, nobody looks any more."""
+        pipe = select.poll()
+        pipe.register(0, select.POLLHUP)
+        if pipe.poll(0):
+            os._exit(0)  # the way out writes to the pipe, and a viewer has nothing to flush
+
     def action_quit(self) -> None:  # type: ignore[override]
         """Flush, then exit. A second time is harmless."""
         if not self._stopping:
@@ -274,6 +291,37 @@ class Dashboard(App[int]):
 
         snapshot = self._snapshot
         self.push_screen(QueryDialog(snapshot.keywords, snapshot.topic, self._controls.change_query))
+
+    # A replay.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether an action can be had now: those of a replay only in one."""
+        return action not in _OF_REPLAYS or isinstance(self._controls, Playable)
+
+    def _play(self, call: Callable[[Playable], None]) -> None:
+        controls = self._controls
+        if isinstance(controls, Playable):
+            self._command(lambda: call(controls))
+
+    def action_step(self) -> None:
+        """One more post."""
+        self._play(lambda replay: replay.step())
+
+    def action_rewind(self) -> None:
+        """A minute back."""
+        self._play(lambda replay: replay.seek(-SEEK))
+
+    def action_forward(self) -> None:
+        """A minute forward."""
+        self._play(lambda replay: replay.seek(SEEK))
+
+    def action_slower(self) -> None:
+        """Slower."""
+        self._play(lambda replay: replay.change_speed(-1))
+
+    def action_faster(self) -> None:
+        """Faster."""
+        self._play(lambda replay: replay.change_speed(1))
 
     # The feed.
 
@@ -367,7 +415,7 @@ class Dashboard(App[int]):
         """Every key and word."""
         from tui.dialogs.help import help_sheet  # noqa: PLC0415
 
-        self.push_screen(help_sheet())
+        self.push_screen(help_sheet([action for action in ACTIONS if self.check_action(action.id, ())]))
 
     def action_palette(self) -> None:
         """Find an action by its name."""

@@ -20,6 +20,7 @@ from core.errors import BieberTuiError, ConfigError, SourceRefused, Unavailable
 COMMANDS = {
     "demo": "the same over a simulator of X on this machine: nothing to configure, nothing is billed",
     "attach": "the dashboard of a capture that already runs on this machine, headless or not",
+    "replay": "a recorded capture again, through the same pipeline and screen, at any speed",
     "serve": "the attach view in a browser, read-only and on this machine unless you say otherwise",
     "check": "is everything set up? credentials, reach of X, rules, store, disk, terminal",
     "simulate": "the simulator of X's API as a server",
@@ -83,13 +84,14 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
+def _add_run(parser: argparse.ArgumentParser, *, limits: bool = True) -> None:
     group = parser.add_argument_group("run")
     group.add_argument("--no-ui", action="store_true", help="no screen: log lines on stderr")
-    group.add_argument("--duration", type=_positive_seconds, metavar="SECONDS", help="stop after that time")
-    group.add_argument(
-        "--max-posts", type=_positive_count, metavar="N", help="stop once N posts are consumed and settled"
-    )
+    if limits:
+        group.add_argument("--duration", type=_positive_seconds, metavar="SECONDS", help="stop after that time")
+        group.add_argument(
+            "--max-posts", type=_positive_count, metavar="N", help="stop once N posts are consumed and settled"
+        )
     group.add_argument("--log-format", choices=("text", "json"), help="how the log lines of --no-ui look")
     group.add_argument("--json", action="store_true", help="print the final report as one JSON object on stdout")
 
@@ -221,10 +223,14 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
         _say(f"error: {capture.error}")
         code = capture.error.exit_code
     if args.json:
-        import json
-
-        print(json.dumps(capture.report(), ensure_ascii=False))  # noqa: T201 - the data that was asked for
+        _print_report(capture.report())
     return code
+
+
+def _print_report(report: dict[str, object]) -> None:
+    import json
+
+    print(json.dumps(report, ensure_ascii=False))  # noqa: T201 - the data that was asked for
 
 
 def _no_terminal() -> ConfigError:
@@ -278,6 +284,59 @@ def _attach(arguments: list[str]) -> int:
         raise SourceRefused(str(error), "Try again; `bieber-tui attach` shows how the capture is.") from None
     finally:
         viewer.stop()
+
+
+def _replay(arguments: list[str]) -> int:
+    """`bieber-tui replay`: a recorded capture again."""
+    from core import settings as core_settings
+
+    parser = _parser(
+        "replay",
+        "Run a recorded capture again: a data folder, or a file with one post of X a line. Nothing is written to\n"
+        "it and nothing connects. p holds it, . steps, [ and ] go a minute back and forward, < and > change the\n"
+        "speed, and k judges everything by another topic.",
+    )
+    parser.add_argument("recording", metavar="PATH", help="a data folder, or a file of raw lines")
+    parser.add_argument("--speed", type=_speed, default=1.0, metavar="N", help="1x, 10x, …, or max (1x)")
+    _add_settings(parser)
+    _add_run(parser, limits=False)
+    args = parser.parse_args(arguments)
+    _warn_of_unknown_variables()
+    settings = core_settings.load(_overrides(args), args.profile)
+    if not args.no_ui and not _has_terminal():
+        raise _no_terminal()
+    from pathlib import Path
+
+    from core.replay import Player, open_recording
+
+    player = Player(open_recording(Path(args.recording)), settings, args.speed, ends=args.no_ui)
+    try:
+        if args.no_ui:
+            from core import headless
+
+            return headless.run(player.capture, settings.log, report=args.json)
+        from tui import app
+
+        player.start()
+        code = app.run(player, settings)
+        if args.json:
+            _print_report(player.capture.report())
+        return code
+    finally:
+        player.stop()
+
+
+def _speed(text: str) -> float:
+    """`10x` as 10; `max` as infinity."""
+    if text == "max":
+        return float("inf")
+    try:
+        speed = float(text.removesuffix("x").removesuffix("×"))
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no speed; say 10x, 0.5x or max")
+    return speed
 
 
 def _serve(arguments: list[str]) -> int:
@@ -343,6 +402,7 @@ def _settings(arguments: list[str]) -> int:
 _FUNCTIONS: dict[str, Callable[[list[str]], int]] = {
     "demo": _demo,
     "attach": _attach,
+    "replay": _replay,
     "serve": _serve,
     "check": _check,
     "simulate": _simulate,

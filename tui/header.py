@@ -32,7 +32,7 @@ def draw_header(snapshot: Snapshot, width: int, stopping: bool = False) -> Line:
     said = _leaving(snapshot) if stopping else headline(snapshot)
     roomy = width >= 100
     right: list[Span] = []
-    for chip in ("DEMO" if snapshot.demo else "", snapshot.attached.upper()):
+    for chip in ("DEMO" if snapshot.demo else "", snapshot.view.upper()):
         if chip:
             right += [(f" {chip} ", "chip"), ("  ", "dim")]
     health = worst(snapshot)
@@ -50,7 +50,7 @@ def draw_header(snapshot: Snapshot, width: int, stopping: bool = False) -> Line:
 
 
 def _leaving(snapshot: Snapshot) -> Said:
-    return Said("◌", "LEAVING" if snapshot.attached else "FLUSHING, then quit", "warn", loud=True)
+    return Said("◌", "LEAVING" if snapshot.view else "FLUSHING, then quit", "warn", loud=True)
 
 
 def _query(snapshot: Snapshot, room: int) -> list[Span]:

@@ -67,7 +67,7 @@ class Viewer:
         seen = self._seen
         rows, last_seq = self._feed.since(since)
         snapshot = replace(
-            seen.snapshot, rows=rows, last_seq=last_seq, attached="read-only" if self._read_only else "attached"
+            seen.snapshot, rows=rows, last_seq=last_seq, view="read-only" if self._read_only else "attached"
         )
         if seen.lost_at is None:
             return snapshot

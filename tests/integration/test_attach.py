@@ -87,8 +87,8 @@ def test_a_viewer_sees_what_the_capture_sees(still, tmp_path):
     try:
         seen = watching.snapshot(0)
         assert [row.post for row in seen.rows] == [row.post for row in still.moment.rows]
-        assert replace(seen, rows=(), attached="", last_seq=0) == replace(still.moment, rows=(), last_seq=0)
-        assert seen.attached == "attached"
+        assert replace(seen, rows=(), view="", last_seq=0) == replace(still.moment, rows=(), last_seq=0)
+        assert seen.view == "attached"
     finally:
         watching.stop()
 
@@ -175,7 +175,7 @@ def test_a_read_only_viewer_steers_nothing(still, tmp_path):
             with pytest.raises(BieberTuiError, match="read-only"):
                 call()
         assert still.calls == []
-        assert watching.snapshot(0).attached == "read-only"
+        assert watching.snapshot(0).view == "read-only"
     finally:
         watching.stop()
 

@@ -115,16 +115,18 @@ def test_the_gate_asks_for_a_token_away_from_loopback():
     assert "token" in gate.refuses("watch.example.org", None, "")
 
 
-def test_a_browser_window_gets_a_read_only_viewer_that_ends_with_it(folder):
-    def viewers():
-        found = []
-        for process in Path("/proc").glob("[0-9]*/cmdline"):
-            with suppress(OSError):
-                words = process.read_bytes().decode().split("\0")
-                if "attach" in words and str(folder) in words:
-                    found.append(words)
-        return found
+def viewers(folder):
+    """The command lines of the viewers that run."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = process.read_bytes().decode().split("\0")
+            if "attach" in words and str(folder) in words:
+                found.append(words)
+    return found
 
+
+def test_a_browser_window_gets_a_read_only_viewer_that_ends_with_it(folder):
     async def look(serving):
         async with (
             aiohttp.ClientSession() as session,
@@ -135,7 +137,7 @@ def test_a_browser_window_gets_a_read_only_viewer_that_ends_with_it(folder):
                 message = await socket.receive(timeout=60)
                 assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), message
                 seen += message.data if isinstance(message.data, bytes) else message.data.encode()
-            running = viewers()
+            running = viewers(folder)
             await socket.send_json(["stdin", "p"])  # pause: refused
             while b"read-only" not in seen:
                 message = await socket.receive(timeout=60)
@@ -146,7 +148,7 @@ def test_a_browser_window_gets_a_read_only_viewer_that_ends_with_it(folder):
         running = asyncio.run(look(serving))
         assert len(running) == 1
         assert "--read-only" in running[0]
-        wait_until(lambda: not viewers(), 60)
+        wait_until(lambda: not viewers(folder), 60)
 
 
 class Chromium:
@@ -188,6 +190,19 @@ class Chromium:
     def close(self) -> None:
         self._process.terminate()
         self._process.wait(30)
+
+
+def test_a_viewer_whose_server_was_killed_ends(folder):
+    async def look(serving):
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"http://{serving.host}/ws") as socket:
+            while b"POSTS/S" not in (await socket.receive(timeout=60)).data:
+                pass
+            serving.process.kill()
+
+    serving = Serving(folder)
+    asyncio.run(look(serving))
+    serving.process.wait(30)
+    wait_until(lambda: not viewers(folder), 60)
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Debian's chromium package")
