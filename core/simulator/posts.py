@@ -369,6 +369,6 @@ def _context(rng: random.Random) -> list[Json]:
                 "description": f"{entity}, on tour",
             },
         }
-        for number, name, about in rng.choices(texts.DOMAINS, k=rng.randrange(4, 13))
+        for number, name, about in rng.choices(texts.DOMAINS, k=rng.randrange(8, 18))
         for entity in (rng.choice(texts.OUTLETS),)
     ]

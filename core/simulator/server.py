@@ -23,7 +23,8 @@ from core.simulator.fault_answers import ANSWERS
 from core.simulator.faults import REQUESTS, Scheduled, parse
 from core.simulator.http import HEAD_LIMIT, BadRequest, Request, Response, head, read_request
 from core.simulator.options import SimulatorOptions
-from core.simulator.record import ConnectionRecord, RequestRecord, SentRecord
+from core.simulator.prepared import Order
+from core.simulator.record import ConnectionRecord, RequestRecord, SentRecord, SentRun
 from core.simulator.shape import BadParameter, Shape
 from core.simulator.state import State
 from core.simulator.stream import StreamConnection
@@ -129,6 +130,17 @@ class Simulator:
     def sent(self) -> list[SentRecord]:
         """What was put on a stream, in order, and what was lost. A copy."""
         return self._call(lambda: list(self._state.recorder.sent))  # between two lines, never within one
+
+    @property
+    def runs(self) -> list[SentRun]:
+        """The prepared posts that were put on a stream many at a time, or lost so, in order. A copy."""
+        return self._call(lambda: list(self._state.recorder.runs))
+
+    @property
+    def order(self) -> Order | None:
+        """What the numbers in `runs` mean; None before the first connection and without prepared posts."""
+        ring = self._state.world.ring
+        return ring.order if ring else None
 
     @property
     def connections(self) -> list[ConnectionRecord]:
@@ -301,13 +313,17 @@ class Simulator:
         if not allowed:
             return problems.about_blank(429, "Too Many Requests")
         try:
-            shape = Shape.of(request.query, small=state.options.payload == "small")
+            shape = Shape.of(request.query, state.options.payload)
         except BadParameter as error:
             return problems.invalid_request({error.name: [error.value]}, str(error))
         minutes = request.query.get("backfill_minutes", "0")
         if not minutes.isdigit() or int(minutes) > 5 or (int(minutes) and not state.options.backfill_access):
             words = f"The `backfill_minutes` query parameter value [{minutes}] is not valid"
             return problems.invalid_request({"backfill_minutes": [minutes]}, words)
+        try:
+            state.prepare()
+        except ValueError as error:
+            return problems.invalid_request({}, str(error))
         return shape if state.rules.rules else problems.no_rules()
 
     async def _refuse(

@@ -20,13 +20,15 @@ from core.simulator import fault_acts
 from core.simulator.faults import Scheduled
 from core.simulator.http import JSON_TYPE, Request, head
 from core.simulator.posts import Json, Produced
-from core.simulator.record import ConnectionRecord, SentKind, SentRecord
+from core.simulator.prepared import Plate
+from core.simulator.record import ConnectionRecord, SentKind, SentRecord, SentRun
 from core.simulator.shape import Shape, encode
 from core.simulator.state import State
 from core.simulator.world import Delivery
 
 LINE_END = b"\r\n"
 MISSES = 100  # posts in a row that no rule asks for, before a rest: without a rate they would never end
+BLOCK = 128 * 1024  # bytes of prepared posts that are written at a time
 BREATH = 16  # lines between two looks at the other tasks when the client reads as fast as we write
 
 
@@ -66,6 +68,7 @@ class StreamConnection:
         self.lines = 0
         self._last_byte = 0.0
         self._missed = 0  # posts in a row that no rule asked for
+        self._plate = state.plate(shape)
 
     @property
     def compressed(self) -> bool:
@@ -152,7 +155,10 @@ class StreamConnection:
         elif keep_alive <= now:  # first: without a rate a post is always due, though none may match
             await self.keep_alive()
         elif due <= now:
-            await self._deliver()
+            await self._deliver(now)
+        elif state.world.finished and state.options.end and not state.ended:
+            state.ended = True
+            await self.finish("the end")
         else:
             timed = state.started + state.schedule.next_time()
             await self.rest(min(due, keep_alive, timed) - now)
@@ -175,8 +181,15 @@ class StreamConnection:
             if self.ending:
                 raise Ended(self.ending)
 
-    async def _deliver(self) -> None:
+    async def _deliver(self, now: float) -> None:
         state = self.state
+        if self._plate is not None and not self.waiting:
+            most = min(state.schedule.next_post() - state.world.deliveries - 1, BLOCK // self._plate.mean + 1)
+            run = state.world.run(now, int(most))
+            if run is not None:
+                await self._send_run(self._plate, *run)
+                await asyncio.sleep(0)
+                return
         self.lines += 1
         if self.lines % BREATH == 0:
             await asyncio.sleep(0)
@@ -226,6 +239,23 @@ class StreamConnection:
         places = [0, *pieces, len(line)]
         framed = b"".join(self.frame(line[start:end]) for start, end in pairwise(places))
         await self.put(delivery.kind, line, framed, delivery.produced)
+
+    async def _send_run(self, plate: Plate, first: int, last: int) -> None:
+        """Put prepared posts on the stream, as many at a time as there are."""
+        size = self.state.options.chunk_lines
+        self.lines += last - first + 1
+        if size == 1 and self.chunked and not self.compressed:
+            framed = b"".join(plate.lines(first, last, chunked=True))
+        else:
+            lines = list(plate.lines(first, last))
+            framed = b"".join(self.frame(b"".join(lines[at : at + size])) for at in range(0, len(lines), size))
+        whole = False
+        try:
+            await self.write(framed)
+            whole = True
+        finally:
+            whole = whole and not self.damaged
+            self.state.recorder.run(SentRun(time.time(), self.record.number, "run", first, last, whole))
 
     async def put(self, kind: SentKind, line: bytes, framed: bytes, produced: Produced | None = None) -> None:
         """Hand bytes over, and note how that went."""
