@@ -87,6 +87,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-posts", type=_positive_count, metavar="N", help="stop once N posts are consumed and settled"
     )
+    group.add_argument(
+        "--backfill", action="store_true", help="fill gaps from X's recent search; X bills what is fetched"
+    )
     group.add_argument("--log-format", choices=("text", "json"), help="how the log lines of --no-ui look")
     group.add_argument("--json", action="store_true", help="print the final report as one JSON object on stdout")
 
@@ -118,6 +121,8 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
     for name in ("source", "keywords", "topic", "store", "data_dir"):
         if getattr(args, name) is not None:
             overrides[name] = getattr(args, name)
+    if getattr(args, "backfill", False):
+        overrides["x.backfill"] = True
     if getattr(args, "log_format", None):
         overrides["log.format"] = args.log_format
     return overrides

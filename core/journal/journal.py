@@ -22,10 +22,11 @@ from dataclasses import astuple
 from pathlib import Path
 
 from core.errors import JournalError
+from core.journal import gaps
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally
 from core.journal.schema import migrate
 from core.private import open_private
-from core.snapshot import Gap
+from core.snapshot import Filled, Gap
 
 FILE_NAME = "journal.sqlite"
 _READ_BYTES = 8_000_000  # of raw lines that one read hands to a sink, so that 5 MB posts cannot fill the memory
@@ -77,21 +78,14 @@ class Journal:
 
     # -- runs
 
-    def begin_session(self, at: float, source: str) -> int:
-        """A run begins: note the span since the last one as an open gap. Returns the session's number.
-
-        The gap begins at the last durable byte of the run before. It has that run's reason, or says that the run
-        was killed. The first run of a capture has no gap, and a gap that is still open simply goes on.
-        """
+    def begin_session(self, at: float, source: str, keywords: str = "") -> int:
+        """A run begins: note the span since the last one as an open gap. Returns the session's number."""
         with self._transaction() as db:
-            last = db.execute(
-                "SELECT last_byte_at, ended_at, reason FROM sessions ORDER BY session DESC LIMIT 1"
-            ).fetchone()
-            still_open = db.execute('SELECT 1 FROM gaps WHERE source = ? AND "end" IS NULL', (source,)).fetchone()
-            if last and last[0] is not None and not still_open:
-                reason = f"not running: {last[2] or 'stopped'}" if last[1] is not None else "crashed or was killed"
-                db.execute("INSERT INTO gaps (source, start, reason) VALUES (?, ?, ?)", (source, last[0], reason))
-            session = db.execute("INSERT INTO sessions (started_at) VALUES (?)", (at,)).lastrowid
+            last_id = gaps.begin(db, source, at, keywords)
+            session = db.execute(
+                "INSERT INTO sessions (started_at, source, keywords, last_id) VALUES (?, ?, ?, ?)",
+                (at, source, keywords, last_id),
+            ).lastrowid
         assert session is not None
         return session
 
@@ -134,14 +128,17 @@ class Journal:
                     ),
                 )
             for mark in batch.gaps:
-                self._mark(db, batch.source, mark.at, mark.reason)
+                gaps.apply(db, batch.source, session, mark)
             if batch.cursor is not None:
                 db.execute(
                     "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
                     (f"cursor:{batch.source}", batch.cursor),
                 )
             if batch.last_byte_at is not None:
-                db.execute("UPDATE sessions SET last_byte_at = ? WHERE session = ?", (batch.last_byte_at, session))
+                db.execute(
+                    "UPDATE sessions SET last_byte_at = ?, last_id = ? WHERE session = ?",
+                    (batch.last_byte_at, batch.last_id, session),
+                )
         return fresh
 
     @staticmethod
@@ -169,13 +166,6 @@ class Journal:
             (source, entry.id, entry.received_at, entry.text_hash, entry.raw),
         )
         return False
-
-    @staticmethod
-    def _mark(db: sqlite3.Connection, source: str, at: float, reason: str) -> None:
-        if not reason:
-            db.execute('UPDATE gaps SET "end" = max(start, ?) WHERE source = ? AND "end" IS NULL', (at, source))
-        elif not db.execute('SELECT 1 FROM gaps WHERE source = ? AND "end" IS NULL', (source,)).fetchone():
-            db.execute("INSERT INTO gaps (source, start, reason) VALUES (?, ?, ?)", (source, at, reason))
 
     # -- sinks
 
@@ -225,15 +215,23 @@ class Journal:
     def gaps(self, limit: int = -1) -> list[Gap]:
         """The life's gaps, oldest first; the last `limit` of them when it is not negative."""
         with self._lock, _in_words(self.path):
-            rows = self._db.execute(
-                'SELECT source, start, "end", reason, filled FROM gaps ORDER BY gap DESC LIMIT ?', (limit,)
-            ).fetchall()
-        return [Gap(*row) for row in reversed(rows)]
+            return gaps.read(self._db, limit=limit)
 
     def gap_count(self) -> int:
         """How many gaps the life has."""
         with self._lock, _in_words(self.path):
             return int(self._db.execute("SELECT count(*) FROM gaps").fetchone()[0])
+
+    def last_id(self, session: int) -> str:
+        """The newest post that came over the connection, as that session knows it; empty when none is known."""
+        with self._lock, _in_words(self.path):
+            row = self._db.execute("SELECT last_id FROM sessions WHERE session = ?", (session,)).fetchone()
+        return str(row[0])
+
+    def end_fill(self, gap: int, filled: Filled, why: str) -> None:
+        """The fill of that gap came to its end, for now or for good; `why` it is filled as it is."""
+        with self._transaction() as db:
+            gaps.end_fill(db, gap, filled, why)
 
     def cursor(self, source: str) -> str | None:
         """Where the source had got to, in its own words."""
@@ -280,6 +278,16 @@ class JournalReader:
                     break
             found.close()  # an open read would keep the write-ahead log from being trimmed
         return rows
+
+    def gaps(self, source: str) -> list[Gap]:
+        """That source's gaps, oldest first."""
+        with _in_words(self._path):
+            return gaps.read(self._db, "source = ?", (source,))
+
+    def fetched_on(self, source: str, at: float) -> int:
+        """Posts that fills have brought on that moment's day (UTC)."""
+        with _in_words(self._path):
+            return gaps.fetched_on(self._db, source, at)
 
     def close(self) -> None:
         """Let go of the connection."""
