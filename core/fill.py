@@ -147,7 +147,7 @@ class Filler:
             return  # the pause cut it short, and the journal knows how far it got
         self._again[gap.number] = self._clock.monotonic() + (AGAIN_AFTER if result.retry else float("inf"))
         if outlet.fetched or (result.filled, result.why) != (gap.filled, gap.why):
-            self._journal.end_fill(gap.number, result.filled, result.why)
+            self._journal.end_fill(gap, result.filled, result.why)
             self._on_change()
             if outlet.worked:
                 self._tell(gap, result, gap.fetched + outlet.fetched)

@@ -19,6 +19,7 @@ from core.errors import BieberTuiError, ConfigError
 COMMANDS = {
     "demo": "the same over a simulator of X on this machine: nothing to configure, nothing is billed",
     "check": "is everything set up? credentials, reach of X, rules, store, disk, terminal",
+    "gaps": "the spans that were not received: listed, exported, added up",
     "simulate": "the simulator of X's API as a server",
     "settings": "every setting with its default",
 }
@@ -144,7 +145,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _with_values(list(sys.argv[1:] if argv is None else argv))
     command: Callable[[list[str]], int] = _capture
     if arguments and not arguments[0].startswith("-"):
-        found = {"demo": _demo, "check": _check, "simulate": _simulate, "settings": _settings}.get(arguments[0])
+        found = {
+            "demo": _demo,
+            "check": _check,
+            "gaps": _gaps,
+            "simulate": _simulate,
+            "settings": _settings,
+        }.get(arguments[0])
         if found is None:
             _say(f"error: there is no command {arguments[0]!r}\n  {', '.join(COMMANDS)}; or none, to capture")
             return ConfigError.exit_code
@@ -247,6 +254,35 @@ def _check(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     _warn_of_unknown_variables()
     return check.run(core_settings.load(_overrides(args), args.profile), sys.stdout)
+
+
+def _gaps(arguments: list[str]) -> int:
+    """`bieber-tui gaps`: what was not received."""
+    import time
+
+    from core import gaps
+    from core import settings as core_settings
+
+    parser = _parser("gaps", "The spans that a capture did not receive, with totals; also while it runs.")
+    parser.add_argument("--data-dir", metavar="DIR", help="the folder of the journal")
+    parser.add_argument("--profile", metavar="NAME", help="a TOML file, or its name in the config folder")
+    parser.add_argument("--format", choices=gaps.FORMATS, default="table", help="how they are written (table)")
+    parser.add_argument("--since", type=_moment, default=float("-inf"), metavar="TIME", help="ISO 8601, UTC")
+    parser.add_argument("--until", type=_moment, default=float("inf"), metavar="TIME", help="ISO 8601, UTC")
+    parser.add_argument("--open", action="store_true", help="only those that have not ended yet")
+    args = parser.parse_args(arguments)
+    settings = core_settings.load({} if args.data_dir is None else {"data_dir": args.data_dir}, args.profile)
+    window = gaps.Window(args.since, args.until, time.time())
+    return gaps.run(settings.data_dir, window, args.format, sys.stdout, sys.stderr, only_open=args.open)
+
+
+def _moment(text: str) -> float:
+    from core.gaps import moment
+
+    try:
+        return moment(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-11-24 or 2026-11-24T12:00") from None
 
 
 def _simulate(arguments: list[str]) -> int:

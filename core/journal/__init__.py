@@ -1,6 +1,7 @@
 """The journal: one SQLite file that every post lands in first."""
 
 from core.journal.journal import FILE_NAME, Journal, JournalReader
+from core.journal.look import Record, Session, look
 from core.journal.records import (
     AfterMark,
     Batch,
@@ -26,8 +27,11 @@ __all__ = [
     "KeywordsMark",
     "Mark",
     "PageMark",
+    "Record",
     "Rejected",
     "Row",
+    "Session",
     "Settled",
     "Tally",
+    "look",
 ]

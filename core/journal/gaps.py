@@ -67,9 +67,11 @@ def apply(db: sqlite3.Connection, source: str, session: int, mark: Mark) -> None
             )
 
 
-def end_fill(db: sqlite3.Connection, gap: int, filled: Filled, why: str) -> None:
-    """The fill of a gap came to its end, for now or for good."""
-    db.execute("UPDATE gaps SET filled = ?, why = ? WHERE gap = ?", (filled, why, gap))
+def end_fill(db: sqlite3.Connection, gap: Gap, filled: Filled, why: str) -> None:
+    """The fill of a gap, as it was when the fill began, came to its end, for now or for good."""
+    db.execute("UPDATE gaps SET filled = ?, why = ? WHERE gap = ?", (filled, why, gap.number))
+    if filled != "no":  # a bound that was found meanwhile says nothing of what was fetched
+        db.execute("UPDATE gaps SET first_id = ? WHERE gap = ?", (gap.first_id, gap.number))
 
 
 def fetched_on(db: sqlite3.Connection, source: str, at: float) -> int:
@@ -148,10 +150,10 @@ def _split(
 
 
 def _settle(db: sqlite3.Connection, source: str, first_id: str) -> None:
-    """Those ended gaps end before that post, which have no such post yet and are followed by no other kind."""
+    """Those ended gaps end before that post that have no bound yet and are followed by no gap of another kind."""
     db.execute(
         "UPDATE gaps SET first_id = ?1 WHERE source = ?2 AND \"end\" IS NOT NULL AND first_id = ''"
-        " AND keywords <> '' AND (length(?1), ?1) > (length(last_id), last_id) AND NOT EXISTS"
+        " AND filled = 'no' AND keywords <> '' AND (length(?1), ?1) > (length(last_id), last_id) AND NOT EXISTS"
         " (SELECT 1 FROM gaps AS later WHERE later.source = gaps.source AND later.gap > gaps.gap"
         "  AND (later.chosen > gaps.chosen OR later.keywords <> gaps.keywords))",
         (first_id, source),

@@ -40,7 +40,7 @@ class Journal:
         self.path = folder / FILE_NAME
         self._lock = threading.Lock()
         os.close(open_private(self.path))
-        with _in_words(self.path):
+        with in_words(self.path):
             self._db = self._connect()
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -66,7 +66,7 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -184,13 +184,13 @@ class Journal:
 
     def sink_cursor(self, target: str) -> int:
         """The last row that the sink has answered for; 0 before the first."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             row = self._db.execute("SELECT seq FROM sink_cursors WHERE target = ?", (target,)).fetchone()
         return int(row[0]) if row else 0
 
     def settled(self, target: str) -> dict[str, Settled]:
         """What the sink has answered for over its life, by source."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             rows = self._db.execute(
                 "SELECT source, stored, duplicate FROM settled WHERE target = ?", (target,)
             ).fetchall()
@@ -200,7 +200,7 @@ class Journal:
 
     def tallies(self) -> dict[str, Tally]:
         """The life's counts by source."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             rows = self._db.execute(
                 "SELECT source, delivered, consumed, quarantined, matched, inserted, repeated FROM counters"
             ).fetchall()
@@ -208,45 +208,45 @@ class Journal:
 
     def last_seq(self) -> int:
         """The number of the newest row ever given; 0 before the first."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'posts'").fetchone()
         return int(row[0]) if row else 0
 
     def gaps(self, limit: int = -1) -> list[Gap]:
         """The life's gaps, oldest first; the last `limit` of them when it is not negative."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             return gaps.read(self._db, limit=limit)
 
     def gap_count(self) -> int:
         """How many gaps the life has."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             return int(self._db.execute("SELECT count(*) FROM gaps").fetchone()[0])
 
     def last_id(self, session: int) -> str:
         """The newest post that came over the connection, as that session knows it; empty when none is known."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             row = self._db.execute("SELECT last_id FROM sessions WHERE session = ?", (session,)).fetchone()
         return str(row[0])
 
-    def end_fill(self, gap: int, filled: Filled, why: str) -> None:
+    def end_fill(self, gap: Gap, filled: Filled, why: str) -> None:
         """The fill of that gap came to its end, for now or for good; `why` it is filled as it is."""
         with self._transaction() as db:
             gaps.end_fill(db, gap, filled, why)
 
     def cursor(self, source: str) -> str | None:
         """Where the source had got to, in its own words."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             row = self._db.execute("SELECT value FROM meta WHERE key = ?", (f"cursor:{source}",)).fetchone()
         return str(row[0]) if row else None
 
     def reader(self) -> JournalReader:
         """A connection of its own for one other thread."""
-        with _in_words(self.path):
+        with in_words(self.path):
             return JournalReader(self._connect(), self.path)
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             self._db.close()
 
 
@@ -256,14 +256,14 @@ class JournalReader:
     def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         self._db = db
         self._path = path
-        with _in_words(path):
+        with in_words(path):
             db.execute("PRAGMA query_only = ON")
 
     def rows_after(self, seq: int, limit: int) -> list[Row]:
         """Up to `limit` rows with a higher number, in order; fewer when they are large."""
         rows: list[Row] = []
         size = 0
-        with _in_words(self._path):
+        with in_words(self._path):
             found = self._db.execute(
                 "SELECT seq, source, id, received_at, matched, backfilled, raw FROM posts WHERE seq > ?"
                 " ORDER BY seq LIMIT ?",
@@ -281,12 +281,12 @@ class JournalReader:
 
     def gaps(self, source: str) -> list[Gap]:
         """That source's gaps, oldest first."""
-        with _in_words(self._path):
+        with in_words(self._path):
             return gaps.read(self._db, "source = ?", (source,))
 
     def fetched_on(self, source: str, at: float) -> int:
         """Posts that fills have brought on that moment's day (UTC)."""
-        with _in_words(self._path):
+        with in_words(self._path):
             return gaps.fetched_on(self._db, source, at)
 
     def close(self) -> None:
@@ -295,7 +295,7 @@ class JournalReader:
 
 
 @contextmanager
-def _in_words(path: Path) -> Iterator[None]:
+def in_words(path: Path) -> Iterator[None]:
     """SQLite's errors as words for the person who can mend them."""
     try:
         yield

@@ -38,7 +38,7 @@ TOO_OLD = "older than the seven days that X's search goes back"
 PAUSED = "paused by you: not bought afterwards (x.backfill_pauses)"
 NOT_YET = "X's search did not know the posts after it yet"
 COVERED = "fetched together with an earlier gap"
-NO_RETWEETS = "X's search gives no retweets: those of the gap stay missing"
+NO_RETWEETS = "no retweets are among them: X's search gives none"
 
 
 @dataclass(frozen=True, slots=True)
