@@ -15,6 +15,7 @@ from typing import Any, Protocol, TextIO
 
 from core.capture import Capture
 from core.clock import iso
+from core.plain import one_line
 from core.settings import LogSettings
 from core.snapshot import Level, SinkState, Snapshot
 
@@ -34,18 +35,12 @@ class Log:
             entry = {"time": iso(at), "level": level.value, "event": event, "message": message, **fields}
             text = json.dumps(entry, ensure_ascii=False)
         else:
-            text = f"{iso(at)} {level.value.upper():7} {_one_line(message)}"
+            text = f"{iso(at)} {level.value.upper():7} {one_line(message)}"
         try:
             self._out.write(text + "\n")
             self._out.flush()
         except (OSError, ValueError):
             pass
-
-
-def _one_line(text: str) -> str:
-    """Text on one line with control characters made visible: a log is read in a terminal."""
-    lines = " ".join(part.strip() for part in text.splitlines())
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in lines)
 
 
 class Followed(Protocol):

@@ -23,6 +23,7 @@ COMMANDS = {
     "replay": "a recorded capture again, through the same pipeline and screen, at any speed",
     "serve": "the attach view in a browser, read-only and on this machine unless you say otherwise",
     "check": "is everything set up? credentials, reach of X, rules, store, disk, terminal",
+    "gaps": "the spans that were not received: listed, exported, added up",
     "simulate": "the simulator of X's API as a server",
     "settings": "every setting with its default",
 }
@@ -92,6 +93,9 @@ def _add_run(parser: argparse.ArgumentParser, *, limits: bool = True) -> None:
         group.add_argument(
             "--max-posts", type=_positive_count, metavar="N", help="stop once N posts are consumed and settled"
         )
+        group.add_argument(
+            "--backfill", action="store_true", help="fill gaps from X's recent search; X bills what is fetched"
+        )
     group.add_argument("--log-format", choices=("text", "json"), help="how the log lines of --no-ui look")
     group.add_argument("--json", action="store_true", help="print the final report as one JSON object on stdout")
 
@@ -123,6 +127,8 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
     for name in ("source", "keywords", "topic", "store", "data_dir"):
         if getattr(args, name) is not None:
             overrides[name] = getattr(args, name)
+    if getattr(args, "backfill", False):
+        overrides["x.backfill"] = True
     if getattr(args, "log_format", None):
         overrides["log.format"] = args.log_format
     return overrides
@@ -377,6 +383,35 @@ def _check(arguments: list[str]) -> int:
     return check.run(core_settings.load(_overrides(args), args.profile), sys.stdout)
 
 
+def _gaps(arguments: list[str]) -> int:
+    """`bieber-tui gaps`: what was not received."""
+    import time
+
+    from core import gaps
+    from core import settings as core_settings
+
+    parser = _parser("gaps", "The spans that a capture did not receive, with totals; also while it runs.")
+    parser.add_argument("--data-dir", metavar="DIR", help="the folder of the journal")
+    parser.add_argument("--profile", metavar="NAME", help="a TOML file, or its name in the config folder")
+    parser.add_argument("--format", choices=gaps.FORMATS, default="table", help="how they are written (table)")
+    parser.add_argument("--since", type=_moment, default=float("-inf"), metavar="TIME", help="ISO 8601, UTC")
+    parser.add_argument("--until", type=_moment, default=float("inf"), metavar="TIME", help="ISO 8601, UTC")
+    parser.add_argument("--open", action="store_true", help="only those that have not ended yet")
+    args = parser.parse_args(arguments)
+    settings = core_settings.load({} if args.data_dir is None else {"data_dir": args.data_dir}, args.profile)
+    window = gaps.Window(args.since, args.until, time.time())
+    return gaps.run(settings.data_dir, window, args.format, sys.stdout, sys.stderr, only_open=args.open)
+
+
+def _moment(text: str) -> float:
+    from core.gaps import moment
+
+    try:
+        return moment(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-11-24 or 2026-11-24T12:00") from None
+
+
 def _simulate(arguments: list[str]) -> int:
     """`bieber-tui simulate`: the simulator as a server."""
     from core.simulator import command
@@ -405,6 +440,7 @@ _FUNCTIONS: dict[str, Callable[[list[str]], int]] = {
     "replay": _replay,
     "serve": _serve,
     "check": _check,
+    "gaps": _gaps,
     "simulate": _simulate,
     "settings": _settings,
 }

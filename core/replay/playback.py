@@ -15,7 +15,7 @@ from core.post import Post
 from core.replay.clock import ReplayClock
 from core.replay.recording import Recorded, Recording
 from core.sources import decoder
-from core.sources.base import Capabilities, Outlet
+from core.sources.base import Capabilities, FillOutlet, FillResult, Missing, Outlet
 
 NAP = 0.1  # seconds between two looks at a clock that others may set
 REPLAY = "replay"
@@ -77,6 +77,10 @@ class Playback:
             "Change the topic: the recording is judged by it anew.",
         )
 
+    def fill(self, missing: Missing, outlet: FillOutlet) -> FillResult:
+        """The gaps of a recording stay gaps."""
+        return FillResult(missing.gap.filled, "it is a recording")
+
     def probe(self) -> list[str]:
         """Nothing to ask."""
         return [f"{self._recording.name} can be replayed"]
@@ -113,8 +117,8 @@ class Playback:
     def _hand_over(self, event: Recorded, outlet: Outlet) -> None:
         if event.raw is not None:
             self.delivered += 1
-            outlet.touch(event.at)
             outlet.deliver(event.raw, event.at, backfilled=event.backfilled)
+            outlet.touch(event.at)
         elif event.reason:
             outlet.report(SourceState.WAITING, event.reason)
         else:
