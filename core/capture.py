@@ -14,10 +14,11 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 
-from core import sinks, sources
+from core import crashpoint, sinks, sources
 from core.clock import Clock, SystemClock, iso
 from core.connection import Connection, Line
 from core.counters import Counters
+from core.crashpoint import Point
 from core.delivery import Delivery
 from core.errors import BieberTuiError, SourceRefused, StoreRefused
 from core.events import EventLog
@@ -166,6 +167,7 @@ class Capture:
                 return
             self._paused = True
             self._stop_reader(2.0)
+            crashpoint.reach(Point.PAUSING)
             self._connection.report(SourceState.PAUSED, "paused by you")
 
     def resume(self) -> None:
@@ -174,6 +176,7 @@ class Capture:
             if not self._paused or self._closing.is_set():
                 return
             self._paused = False
+            crashpoint.reach(Point.RESUMING)
             self._events.add(Level.INFO, "capture resumed")
             self._start_reader()
 

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2b
 
+from core import crashpoint
 from core.connection import Connection, Line
+from core.crashpoint import Point
 from core.errors import Undecodable
 from core.feed import Feed
 from core.journal import Batch, Entry, GapMark, Journal, Rejected, Tally
@@ -24,6 +26,8 @@ from core.snapshot import FeedRow, Verdict
 
 TICK = 0.25  # seconds between two looks at the time when no line comes
 QUARANTINE_REASON_LENGTH = 200
+
+Match = Callable[..., tuple[str, ...] | None]  # a topic's verdict on a post: the terms that matched, or None
 
 
 class Ingest:
@@ -48,7 +52,7 @@ class Ingest:
         self._session = session
         self._connection = connection
         self._queue = queue
-        self._decode = decode
+        self._decode = crashpoint.after(Point.DECODED, decode)
         self.topic = topic
         self._ledger = ledger
         self._feed = feed
@@ -74,11 +78,13 @@ class Ingest:
         items = self._queue.take(self._settings.journal.batch_size, TICK, self._settings.journal.batch_age)
         batch = Batch(self._source)
         rows: list[FeedRow] = []
+        take = crashpoint.after(Point.IN_BATCH, self._take)
+        match = crashpoint.after(Point.MATCHED, self.topic.match)
         for item in items:
             if isinstance(item, GapMark):
                 batch.gaps.append(item)
             elif not self.full:
-                self._take(item, batch, rows)
+                take(item, match, batch, rows)
                 batch.last_byte_at = item.at
         if not items and last_byte_at != self._seen_byte_at:
             # Nothing waits, so every line up to that byte is durable: a crash's gap will begin there.
@@ -87,7 +93,7 @@ class Ingest:
             self._commit(batch, rows)
         return len(items)
 
-    def _take(self, line: Line, batch: Batch, rows: list[FeedRow]) -> None:
+    def _take(self, line: Line, match: Match, batch: Batch, rows: list[FeedRow]) -> None:
         """Decode and judge one line."""
         batch.delivered += 1
         try:
@@ -99,7 +105,7 @@ class Ingest:
         batch.consumed += 1
         if self._left is not None:
             self._left -= 1
-        matched = self.topic.match(post, quoted=self._settings.match.quoted)
+        matched = match(post, quoted=self._settings.match.quoted)
         verdict = Verdict.FILTERED if matched is None else Verdict.MATCHED
         seq = self._feed.last_seq + len(rows) + 1
         rows.append(FeedRow(seq, post, verdict, matched or (), line.at, line.backfilled))
@@ -109,7 +115,9 @@ class Ingest:
             batch.filtered.append(Rejected(post.id, line.at, "", line.raw))
 
     def _commit(self, batch: Batch, rows: list[FeedRow]) -> None:
+        crashpoint.reach(Point.BEFORE_TRANSACTION)
         fresh = self._journal.commit(batch, self._session)
+        crashpoint.reach(Point.COMMITTED)
         inserted = sum(fresh)
         self.marked = self.marked or bool(batch.gaps)
         if batch.delivered:
@@ -126,8 +134,10 @@ class Ingest:
             )
             if inserted:
                 self.committed_seq = self._journal.last_seq()
+        crashpoint.reach(Point.COUNTED)
         if rows:
             self._show(rows, fresh)
+            crashpoint.reach(Point.SHOWN)
 
     def _show(self, rows: list[FeedRow], fresh: list[bool]) -> None:
         """Hand the batch to the feed and the rates, now that it is durable."""

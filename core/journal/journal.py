@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 
+from core import crashpoint
+from core.crashpoint import Point
 from core.errors import JournalError
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally
 from core.journal.schema import migrate
@@ -93,12 +95,14 @@ class Journal:
                 db.execute("INSERT INTO gaps (source, start, reason) VALUES (?, ?, ?)", (source, last[0], reason))
             session = db.execute("INSERT INTO sessions (started_at) VALUES (?)", (at,)).lastrowid
         assert session is not None
+        crashpoint.reach(Point.SESSION_BEGUN)
         return session
 
     def end_session(self, session: int, at: float, reason: str) -> None:
         """The run ended in good order."""
         with self._transaction() as db:
             db.execute("UPDATE sessions SET ended_at = ?, reason = ? WHERE session = ?", (at, reason, session))
+        crashpoint.reach(Point.SESSION_ENDED)
 
     # -- posts
 
@@ -117,6 +121,7 @@ class Journal:
                     [(batch.source, item.received_at, item.reason, item.raw) for item in batch.quarantined],
                 )
             if batch.delivered:
+                crashpoint.reach(Point.IN_TRANSACTION)
                 inserted = sum(fresh)
                 db.execute(
                     "INSERT INTO counters VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
@@ -142,6 +147,7 @@ class Journal:
                 )
             if batch.last_byte_at is not None:
                 db.execute("UPDATE sessions SET last_byte_at = ? WHERE session = ?", (batch.last_byte_at, session))
+            crashpoint.reach(Point.BEFORE_COMMIT)
         return fresh
 
     @staticmethod
@@ -173,9 +179,12 @@ class Journal:
     @staticmethod
     def _mark(db: sqlite3.Connection, source: str, at: float, reason: str) -> None:
         if not reason:
-            db.execute('UPDATE gaps SET "end" = max(start, ?) WHERE source = ? AND "end" IS NULL', (at, source))
+            closed = 'UPDATE gaps SET "end" = max(start, ?) WHERE source = ? AND "end" IS NULL'
+            if db.execute(closed, (at, source)).rowcount:
+                crashpoint.reach(Point.GAP_CLOSED)
         elif not db.execute('SELECT 1 FROM gaps WHERE source = ? AND "end" IS NULL', (source,)).fetchone():
             db.execute("INSERT INTO gaps (source, start, reason) VALUES (?, ?, ?)", (source, at, reason))
+            crashpoint.reach(Point.GAP_OPENED)
 
     # -- sinks
 
