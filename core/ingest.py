@@ -83,10 +83,15 @@ class Ingest:
         for item in items:
             if isinstance(item, GapMark):
                 batch.gaps.append(item)
+                if not item.reason:
+                    batch.last_byte_at = (
+                        item.at
+                    )  # connected: what comes now and is lost to a kill is missing from here
             elif not self.full:
                 take(item, match, batch, rows)
-                batch.last_byte_at = item.at
-        if not items and last_byte_at != self._seen_byte_at:
+                if not item.backfilled:
+                    batch.last_byte_at = item.at
+        if not items and not self.full and last_byte_at != self._seen_byte_at:
             # Nothing waits, so every line up to that byte is durable: a crash's gap will begin there.
             batch.last_byte_at = self._seen_byte_at = last_byte_at
         if batch:

@@ -82,12 +82,14 @@ class Journal:
     def begin_session(self, at: float, source: str) -> int:
         """A run begins: note the span since the last one as an open gap. Returns the session's number.
 
-        The gap begins at the last durable byte of the run before. It has that run's reason, or says that the run
-        was killed. The first run of a capture has no gap, and a gap that is still open simply goes on.
+        The gap begins at the last durable byte of the run before, or where a run began that was killed before it
+        had one. It has that run's reason, or says that it was killed. The first run of a capture has no gap, one
+        that ended in order and never heard a byte leaves none, and a gap that is still open simply goes on.
         """
         with self._transaction() as db:
             last = db.execute(
-                "SELECT last_byte_at, ended_at, reason FROM sessions ORDER BY session DESC LIMIT 1"
+                "SELECT coalesce(last_byte_at, iif(ended_at IS NULL, started_at, NULL)), ended_at, reason"
+                " FROM sessions ORDER BY session DESC LIMIT 1"
             ).fetchone()
             still_open = db.execute('SELECT 1 FROM gaps WHERE source = ? AND "end" IS NULL', (source,)).fetchone()
             if last and last[0] is not None and not still_open:

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,8 @@ SCENARIOS = {
     Point.DECODED: LINE,
     Point.MATCHED: LINE,
     Point.IN_BATCH: LINE,
+    Point.BEFORE_TRANSACTION: ONCE,  # the first batch of a capture's life
+    Point.COMMITTED: Scenario(1, earlier=True),  # the gap since the last run is closed, and no post is there yet
     Point.GAP_OPENED: ONCE,
     Point.GAP_CLOSED: ONCE,
     Point.PAUSING: Scenario(1, during=pause),
