@@ -141,6 +141,13 @@ def _warn_of_unknown_variables() -> None:
         _say(f"warning: the variable {variable} names no setting and is ignored")
 
 
+def _arm_crash_point() -> None:
+    if value := os.environ.pop("BIEBER_TUI_CRASH", ""):
+        from core import crashpoint
+
+        _say(f"warning: {crashpoint.arm(value)}")
+
+
 def _say(text: str) -> None:
     print(f"bieber-tui: {text}", file=sys.stderr)  # noqa: T201 - words for the user
 
@@ -156,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return ConfigError.exit_code
         command, arguments = found, arguments[1:]
     try:
+        _arm_crash_point()
         return command(arguments)
     except BieberTuiError as error:
         _say(f"error: {error}")
