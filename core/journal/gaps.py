@@ -28,8 +28,8 @@ def begin(db: sqlite3.Connection, source: str, at: float, keywords: str) -> str:
     ended in order and never heard a byte leaves none, and a gap that is still open simply goes on.
     """
     last = db.execute(
-        "SELECT coalesce(last_byte_at, iif(ended_at IS NULL, started_at, NULL)), ended_at, reason, keywords, last_id"
-        " FROM sessions WHERE source IN (?, '')"
+        "SELECT coalesce(last_byte_at, iif(ended_at IS NULL, started_at, NULL)), ended_at, reason, keywords,"
+        " last_id FROM sessions WHERE source IN (?, '')"
         " ORDER BY session DESC LIMIT 1",
         (source,),
     ).fetchone()
