@@ -62,6 +62,9 @@ class SinkStatus:
     retry_at: float | None = None
 
 
+Filled = Literal["no", "partly", "yes"]
+
+
 @dataclass(frozen=True, slots=True)
 class JournalStatus:
     """The journal and its disk. Sizes are bytes; what is not known yet is None."""
@@ -81,7 +84,23 @@ class Gap:
     start: float
     end: float | None
     reason: str
-    filled: Literal["no", "partly", "yes"] = "no"
+    filled: Filled = "no"
+    fetched: int = 0  # posts that the fill brought
+    why: str = ""  # why it is filled as it is, in words; empty while nothing is to be said
+    number: int = 0  # of the gap in its journal
+    chosen: bool = False  # the user closed the connection: a pause
+    keywords: str = ""  # that were in force; empty when they were not noted
+    last_id: str = ""  # the newest post known before it
+    first_id: str = ""  # the first one seen well after it
+    reached: str = ""  # where its fill goes on, in the source's words
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """The gap that is being filled at this moment, and how that goes, in words."""
+
+    gap: int
+    words: str
 
 
 class Level(StrEnum):
@@ -151,3 +170,6 @@ class Snapshot:
     last_seq: int  # of the newest consumed post of this run; 0 before the first
     stopped: str = ""  # why the capture ended; empty while it runs
     journal: JournalStatus = JournalStatus()
+    view: str = ""  # "attached", "read-only", "replay 10×": how one looks, if not at a capture of one's own
+    epoch: int = 0  # rises when the feed begins anew: a replay went back
+    filling: Filling | None = None  # the gap that is being filled now

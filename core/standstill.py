@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from core.connection import Connection
+from core.connection import CLOSED, Connection
 from core.errors import JournalBlocked, JournalFull
 from core.events import EventLog
 from core.health import SourceState
@@ -83,5 +83,5 @@ class Standstill:
     def _hold(self) -> None:
         """Again in every round: a source that was only just started forgets an earlier stop."""
         self._close_stream()
-        if self._when_full == "pause" and self._connection.health().state is not SourceState.PAUSED:
-            self._connection.report(SourceState.PAUSED, self.gap_reason)
+        if self._when_full == "pause" and self._connection.health().state not in CLOSED:
+            self._connection.report(SourceState.BLOCKED, self.gap_reason)

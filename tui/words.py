@@ -20,6 +20,7 @@ LONGEST_REASON = 32
 # What decides which source is spoken of when there are several: the one in the most trouble.
 _TROUBLE = (
     SourceState.STOPPED,
+    SourceState.BLOCKED,
     SourceState.WAITING,
     SourceState.STALLED,
     SourceState.CONNECTING,
@@ -99,6 +100,11 @@ def minute(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M")
 
 
+def when(at: float, now: float) -> str:
+    """A moment of the last day by its time, an older one by its day: `at 12:41`, `on Nov 23`."""
+    return f"at {minute(at)}" if now - at < 86_400 else datetime.fromtimestamp(at, UTC).strftime("on %b %d")
+
+
 def moment(at: float) -> str:
     """A moment with its day: 2026-11-24 12:41:09 UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -131,8 +137,9 @@ def connection(health: Health, now: float) -> Said:
             left = f" {seconds_left(health.wait_until, now)}" if health.wait_until else ""
             return Said("▲", f"WAITING{left}{because}", "warn", loud=True)
         case SourceState.PAUSED:
-            why = f"PAUSED: {short(reason)}" if reason and reason != "paused by you" else "PAUSED by you"
-            return Said("‖", why, "warn", loud=True)
+            return Said("‖", "PAUSED by you", "warn", loud=True)
+        case SourceState.BLOCKED:
+            return Said("■", f"BLOCKED: {reason}", "bad", loud=True)
         case SourceState.STOPPED:
             return Said("■", f"STOPPED: {reason}" if reason else "STOPPED", "bad", loud=True)
         case _:

@@ -15,7 +15,7 @@ from typing import Any
 
 from core.errors import JournalDamaged
 from core.journal.faults import RECOVER
-from core.journal.mark import Mark, check_mark
+from core.journal.progress import Progress, check_progress
 from core.journal.records import checksum
 
 WHOLE_BYTES = 50_000_000  # files up to this size are read whole after a bad end: about a second on a slow disk
@@ -32,7 +32,7 @@ def wal_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
-def check_files(path: Path, mark: Mark | None) -> None:
+def check_files(path: Path, progress: Progress | None) -> None:
     """Look at the files before SQLite does. Raises JournalDamaged; of the log only the frames' heads are read."""
     if path.with_name(UNFINISHED).exists():
         raise JournalDamaged(
@@ -45,7 +45,7 @@ def check_files(path: Path, mark: Mark | None) -> None:
     except OSError:
         header, size = b"", 0  # if it is there, opening it will say why
     if not header and not _size(wal_of(path)):
-        check_mark(mark, None, 0, path)
+        check_progress(progress, None, 0, path)
         return  # a new one
     if len(header) < 100 or header[:16] != MAGIC:
         raise JournalDamaged(f"the journal {path} is damaged: it does not begin as a SQLite file", RECOVER)

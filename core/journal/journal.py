@@ -22,19 +22,24 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 
+from core import crashpoint
+from core.crashpoint import Point
 from core.errors import JournalError
+from core.journal import gaps
 from core.journal.examine import check_contents, check_files, check_row
 from core.journal.faults import in_words
-from core.journal.mark import Mark, MarkFile, check_mark, read_mark
 from core.journal.place import Place
+from core.journal.progress import Progress, ProgressFile, check_progress, read_progress
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally, checksum
 from core.journal.schema import check_identity, migrate
 from core.private import open_private
-from core.snapshot import Gap
+from core.snapshot import Filled, Gap
 
 FILE_NAME = "journal.sqlite"
 LOCK_SECONDS = 1.0  # that a lock of another program is waited for at a time; a stop has to be quick
-MARK_SECONDS = 1.0  # between two marks: what the loss of the files' end may cost without being noticed
+NOTE_SECONDS = (
+    1.0  # between two notes of the progress: what the loss of the files' end may cost without being noticed
+)
 _READ_BYTES = 8_000_000  # of raw lines that one read hands to a sink, so that 5 MB posts cannot fill the memory
 
 
@@ -46,30 +51,30 @@ class Journal:
         self.path = folder / FILE_NAME
         self._lock = threading.Lock()
         self._lost: JournalError | None = None  # why nothing may be written any more
-        mark = read_mark(folder)
-        check_files(self.path, mark)
+        progress = read_progress(folder)
+        check_files(self.path, progress)
         os.close(open_private(self.path))
         with in_words(self.path):
             self._db = self._connect()
             try:
-                self._open(mark)
+                self._open(progress)
             except BaseException:
                 self._db.close()
                 raise
         self._place = Place(self.path)
-        self._mark_file = MarkFile(folder)
-        self._marked_at = time.monotonic()
+        self._progress_file = ProgressFile(folder)
+        self._noted_at = time.monotonic()
 
-    def _open(self, mark: Mark | None) -> None:
+    def _open(self, progress: Progress | None) -> None:
         version = check_identity(self._db, str(self.path))
         if version == 0:
-            check_mark(mark, None, 0, self.path)
+            check_progress(progress, None, 0, self.path)
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can only be said to an empty file
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         migrate(self._db, version)
         self.capture_id = self._capture_id()
-        check_mark(mark, self.capture_id, self.last_seq(), self.path)
+        check_progress(progress, self.capture_id, self.last_seq(), self.path)
         check_contents(self._db, self.path)
 
     def __enter__(self) -> Journal:
@@ -105,29 +110,24 @@ class Journal:
 
     # -- runs
 
-    def begin_session(self, at: float, source: str) -> int:
-        """A run begins: note the span since the last one as an open gap. Returns the session's number.
-
-        The gap begins at the last durable byte of the run before. It has that run's reason, or says that the run
-        was killed. The first run of a capture has no gap, and a gap that is still open simply goes on.
-        """
+    def begin_session(self, at: float, source: str, keywords: str = "") -> int:
+        """A run begins: note the span since the last one as an open gap. Returns the session's number."""
         with self._transaction() as db:
-            last = db.execute(
-                "SELECT last_byte_at, ended_at, reason FROM sessions ORDER BY session DESC LIMIT 1"
-            ).fetchone()
-            still_open = db.execute('SELECT 1 FROM gaps WHERE source = ? AND "end" IS NULL', (source,)).fetchone()
-            if last and last[0] is not None and not still_open:
-                reason = f"not running: {last[2] or 'stopped'}" if last[1] is not None else "crashed or was killed"
-                db.execute("INSERT INTO gaps (source, start, reason) VALUES (?, ?, ?)", (source, last[0], reason))
-            session = db.execute("INSERT INTO sessions (started_at) VALUES (?)", (at,)).lastrowid
+            last_id = gaps.begin(db, source, at, keywords)
+            session = db.execute(
+                "INSERT INTO sessions (started_at, source, keywords, last_id) VALUES (?, ?, ?, ?)",
+                (at, source, keywords, last_id),
+            ).lastrowid
         assert session is not None
-        self._mark_if_due(at_once=True)
+        self._note_progress(at_once=True)
+        crashpoint.reach(Point.SESSION_BEGUN)
         return session
 
     def end_session(self, session: int, at: float, reason: str) -> None:
         """The run ended in good order."""
         with self._transaction() as db:
             db.execute("UPDATE sessions SET ended_at = ?, reason = ? WHERE session = ?", (at, reason, session))
+        crashpoint.reach(Point.SESSION_ENDED)
 
     # -- posts
 
@@ -146,6 +146,7 @@ class Journal:
                     [(batch.source, item.received_at, item.reason, item.raw) for item in batch.quarantined],
                 )
             if batch.delivered:
+                crashpoint.reach(Point.IN_TRANSACTION)
                 inserted = sum(fresh)
                 db.execute(
                     "INSERT INTO counters VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
@@ -163,15 +164,19 @@ class Journal:
                     ),
                 )
             for mark in batch.gaps:
-                self._mark(db, batch.source, mark.at, mark.reason)
+                gaps.apply(db, batch.source, session, mark)
             if batch.cursor is not None:
                 db.execute(
                     "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
                     (f"cursor:{batch.source}", batch.cursor),
                 )
             if batch.last_byte_at is not None:
-                db.execute("UPDATE sessions SET last_byte_at = ? WHERE session = ?", (batch.last_byte_at, session))
-        self._mark_if_due()
+                db.execute(
+                    "UPDATE sessions SET last_byte_at = ?, last_id = ? WHERE session = ?",
+                    (batch.last_byte_at, batch.last_id, session),
+                )
+            crashpoint.reach(Point.BEFORE_COMMIT)
+        self._note_progress()
         return fresh
 
     @staticmethod
@@ -201,21 +206,14 @@ class Journal:
         )
         return False
 
-    @staticmethod
-    def _mark(db: sqlite3.Connection, source: str, at: float, reason: str) -> None:
-        if not reason:
-            db.execute('UPDATE gaps SET "end" = max(start, ?) WHERE source = ? AND "end" IS NULL', (at, source))
-        elif not db.execute('SELECT 1 FROM gaps WHERE source = ? AND "end" IS NULL', (source,)).fetchone():
-            db.execute("INSERT INTO gaps (source, start, reason) VALUES (?, ?, ?)", (source, at, reason))
-
-    def _mark_if_due(self, *, at_once: bool = False) -> None:
-        """Say in the mark how far the journal has got, once a second. What it says is committed already."""
+    def _note_progress(self, *, at_once: bool = False) -> None:
+        """Note beside the journal how far it has got, once a second. What it says is committed already."""
         now = time.monotonic()
-        if at_once or now - self._marked_at >= MARK_SECONDS:
-            self._marked_at = now
+        if at_once or now - self._noted_at >= NOTE_SECONDS:
+            self._noted_at = now
             with self._lock, in_words(self.path):
                 last_byte_at = self._db.execute("SELECT max(last_byte_at) FROM sessions").fetchone()[0]
-            self._mark_file.write(Mark(self.capture_id, self.last_seq(), last_byte_at, self.tallies()))
+            self._progress_file.write(Progress(self.capture_id, self.last_seq(), last_byte_at, self.tallies()))
 
     # -- sinks
 
@@ -265,10 +263,7 @@ class Journal:
     def gaps(self, limit: int = -1) -> list[Gap]:
         """The life's gaps, oldest first; the last `limit` of them when it is not negative."""
         with self._lock, in_words(self.path):
-            rows = self._db.execute(
-                'SELECT source, start, "end", reason, filled FROM gaps ORDER BY gap DESC LIMIT ?', (limit,)
-            ).fetchall()
-        return [Gap(*row) for row in reversed(rows)]
+            return gaps.read(self._db, limit=limit)
 
     def used_bytes(self) -> int:
         """The size of the pages in use, committed or on their way from the write-ahead log to the file."""
@@ -293,6 +288,17 @@ class Journal:
         with self._lock, in_words(self.path):
             return int(self._db.execute("SELECT count(*) FROM gaps").fetchone()[0])
 
+    def last_id(self, session: int) -> str:
+        """The newest post that came over the connection, as that session knows it; empty when none is known."""
+        with self._lock, in_words(self.path):
+            row = self._db.execute("SELECT last_id FROM sessions WHERE session = ?", (session,)).fetchone()
+        return str(row[0])
+
+    def end_fill(self, gap: Gap, filled: Filled, why: str) -> None:
+        """The fill of that gap came to its end, for now or for good; `why` it is filled as it is."""
+        with self._transaction() as db:
+            gaps.end_fill(db, gap, filled, why)
+
     def cursor(self, source: str) -> str | None:
         """Where the source had got to, in its own words."""
         with self._lock, in_words(self.path):
@@ -307,9 +313,9 @@ class Journal:
     def close(self) -> None:
         """Let go of the files."""
         try:
-            self._mark_if_due(at_once=True)
+            self._note_progress(at_once=True)
         finally:
-            self._mark_file.close()
+            self._progress_file.close()
             with self._lock, in_words(self.path):
                 self._db.close()
 
@@ -343,6 +349,16 @@ class JournalReader:
                     break
             found.close()  # an open read would keep the write-ahead log from being trimmed
         return rows
+
+    def gaps(self, source: str) -> list[Gap]:
+        """That source's gaps, oldest first."""
+        with in_words(self._path):
+            return gaps.read(self._db, "source = ?", (source,))
+
+    def fetched_on(self, source: str, at: float) -> int:
+        """Posts that fills have brought on that moment's day (UTC)."""
+        with in_words(self._path):
+            return gaps.fetched_on(self._db, source, at)
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -9,15 +9,23 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import astuple, dataclass, field, replace
 
-from core.journal.mark import Mark
+from core.journal.progress import Progress
 from core.journal.records import Tally
 from core.journal.salvage import Salvage
 
 GAP_REASON = "journal damaged"
-# Numbers that are skipped after the end was lost: rows beyond the mark may be in a store under these already.
+# Numbers that are skipped after the end was lost: rows of the end may be in a store under these already.
 SKIPPED = 100_000
 
-Span = tuple[float, float | None]
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """The time of lost posts, and the posts around it as a fill needs them; `end` is infinite for the newest."""
+
+    start: float
+    end: float
+    last_id: str
+    first_id: str
 
 
 @dataclass(slots=True)
@@ -32,7 +40,11 @@ class Rebuilt:
 
 
 def rebuild(
-    db: sqlite3.Connection, salvage: Salvage | None, mark: Mark | None, sequence: int, unproven: dict[str, int]
+    db: sqlite3.Connection,
+    salvage: Salvage | None,
+    progress: Progress | None,
+    sequence: int,
+    unproven: dict[str, int],
 ) -> Rebuilt:
     """Complete the new journal `db`, which has the salvaged rows and, in temp.known, the index of all posts.
 
@@ -40,18 +52,18 @@ def rebuild(
     source, that went to quarantine. Without `salvage` there was no old journal.
     """
     rebuilt = Rebuilt()
-    capture = _keep_name(db, mark, rebuilt)
-    if mark is not None and mark.capture != capture:
-        mark = None
-    lost_end = mark is not None and mark.seq > sequence
+    capture = _keep_name(db, progress, rebuilt)
+    if progress is not None and progress.capture != capture:
+        progress = None
+    lost_end = progress is not None and progress.seq > sequence
     if salvage is not None and (salvage.lost_rows_of("sink_cursors") or salvage.lost_rows_of("settled")):
         _forget_cursors(db, rebuilt)
     newest = db.execute("SELECT max((SELECT ifnull(max(seq), 0) FROM posts),"
                         " (SELECT ifnull(max(seq), 0) FROM sink_cursors))").fetchone()[0]  # fmt: skip
-    number = max(newest, sequence, mark.seq + SKIPPED if lost_end and mark else 0)
+    number = max(newest, sequence, progress.seq + SKIPPED if lost_end and progress else 0)
     db.execute("DELETE FROM sqlite_sequence WHERE name = 'posts'")
     db.execute("INSERT INTO sqlite_sequence VALUES ('posts', ?)", (number,))
-    _count(db, salvage, mark, unproven, rebuilt)
+    _count(db, salvage, progress, unproven, rebuilt)
     rebuilt.known_lost = db.execute(
         "SELECT source, id FROM temp.known AS k WHERE NOT EXISTS"
         " (SELECT 1 FROM posts WHERE source = k.source AND id = k.id) ORDER BY seq"
@@ -64,10 +76,10 @@ def rebuild(
     return rebuilt
 
 
-def _keep_name(db: sqlite3.Connection, mark: Mark | None, rebuilt: Rebuilt) -> str | None:
+def _keep_name(db: sqlite3.Connection, progress: Progress | None, rebuilt: Rebuilt) -> str | None:
     found = db.execute("SELECT value FROM meta WHERE key = 'capture_id'").fetchone()
-    if found is None and mark is not None:
-        found = (mark.capture,)
+    if found is None and progress is not None:
+        found = (progress.capture,)
         db.execute("INSERT INTO meta VALUES ('capture_id', ?)", found)
     if found is None:
         rebuilt.notes.append(
@@ -87,14 +99,18 @@ def _forget_cursors(db: sqlite3.Connection, rebuilt: Rebuilt) -> None:
 
 
 def _count(
-    db: sqlite3.Connection, salvage: Salvage | None, mark: Mark | None, unproven: dict[str, int], rebuilt: Rebuilt
+    db: sqlite3.Connection,
+    salvage: Salvage | None,
+    progress: Progress | None,
+    unproven: dict[str, int],
+    rebuilt: Rebuilt,
 ) -> None:
     before = {source: Tally(*counts) for source, *counts in db.execute(
         "SELECT source, delivered, consumed, quarantined, matched, inserted, repeated FROM counters"
     )}  # fmt: skip
     if salvage is not None and salvage.lost_rows_of("counters"):
         before = {}
-    for source, tally in mark.tallies.items() if mark else ():
+    for source, tally in progress.tallies.items() if progress else ():
         known = before.get(source, Tally())
         before[source] = max(known, tally, key=lambda counts: counts.delivered)
     there = _inserted(db)
@@ -174,39 +190,49 @@ def _note_gaps(
             (source,),
         )
     ]
-    spans: set[Span] = {_around(db, source, seq, seq) for seq in known}
+    spans = {_around(db, source, seq, seq) for seq in known}
     if lost > len(known):  # posts that no index tells of
         spans |= {_around(db, source, low, high) for low, high in holes}
         if lost_end or not spans:
             spans.add(_around(db, source, 2**62, 2**63 - 1))
     merged: list[Span] = []
-    for start, end in sorted(spans, key=lambda span: (span[0], span[1] is None, span[1] or 0.0)):
-        if merged and (merged[-1][1] is None or start <= merged[-1][1]):
-            before = merged[-1]
-            last = None if end is None or before[1] is None else max(before[1], end)
-            merged[-1] = (before[0], last)
+    for span in sorted(spans):
+        if merged and span.start <= merged[-1].end:
+            last = max(merged[-1], span, key=lambda one: one.end)
+            merged[-1] = replace(merged[-1], end=last.end, first_id=last.first_id)
         else:
-            merged.append((start, end))
-    open_already = db.execute('SELECT 1 FROM gaps WHERE source = ? AND "end" IS NULL', (source,)).fetchone()
-    for start, end in merged:
-        if end is None and open_already:
-            db.execute('UPDATE gaps SET start = min(start, ?) WHERE source = ? AND "end" IS NULL', (start, source))
-        else:
-            db.execute(
-                'INSERT INTO gaps (source, start, "end", reason) VALUES (?, ?, ?, ?)',
-                (source, start, end, GAP_REASON),
-            )
+            merged.append(span)
+    for span in merged:
+        _insert(db, source, span)
     return len(merged)
+
+
+def _insert(db: sqlite3.Connection, source: str, span: Span) -> None:
+    """Note the gap, with the keywords that were in force, so that a source that can may fill it."""
+    keywords = db.execute(
+        "SELECT keywords FROM sessions WHERE source IN (?, '') AND started_at <= ? ORDER BY session DESC LIMIT 1",
+        (source, span.start),
+    ).fetchone()
+    end = None if span.end == float("inf") else span.end
+    if end is None:
+        # A source has one open gap at most: the one of the damage takes in the one that there was.
+        db.execute('DELETE FROM gaps WHERE source = ? AND "end" IS NULL', (source,))
+    db.execute(
+        'INSERT INTO gaps (source, start, "end", reason, keywords, last_id, first_id)'
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (source, span.start, end, GAP_REASON, keywords[0] if keywords else "", span.last_id, span.first_id),
+    )
 
 
 def _around(db: sqlite3.Connection, source: str, low: int, high: int) -> Span:
     """The span between the posts that are there before row `low` and after row `high`."""
     before = db.execute(
-        "SELECT received_at FROM posts WHERE source = ? AND seq < ? ORDER BY seq DESC LIMIT 1", (source, low)
+        "SELECT received_at, id FROM posts WHERE source = ? AND seq < ? ORDER BY seq DESC LIMIT 1", (source, low)
     ).fetchone()
     after = db.execute(
-        "SELECT received_at FROM posts WHERE source = ? AND seq > ? ORDER BY seq LIMIT 1", (source, high)
+        "SELECT received_at, id FROM posts WHERE source = ? AND seq > ? ORDER BY seq LIMIT 1", (source, high)
     ).fetchone()
     began = db.execute("SELECT min(started_at) FROM sessions").fetchone()[0]
-    start = before[0] if before else began if began is not None else 0.0
-    return start, after[0] if after else None
+    start, last_id = before or (began if began is not None else 0.0, "")
+    end, first_id = after or (float("inf"), "")
+    return Span(start, max(start, end), last_id, first_id)

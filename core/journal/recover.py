@@ -24,8 +24,8 @@ from core.errors import JournalDamaged, JournalError, JournalFull
 from core.journal.examine import UNFINISHED, check_files, wal_of
 from core.journal.faults import in_words
 from core.journal.journal import FILE_NAME
-from core.journal.mark import Mark, check_mark, read_mark
 from core.journal.pages import Damaged, Value
+from core.journal.progress import Progress, check_progress, read_progress
 from core.journal.rebuild import rebuild
 from core.journal.records import Tally, checksum
 from core.journal.salvage import SEQUENCE, Salvage, Table
@@ -64,20 +64,20 @@ def recover(folder: Path, text_hash: TextHash, now: float) -> Recovered:
     Raises JournalError when there is nothing to recover, no room for it, or a newer program wrote it.
     """
     path = folder / FILE_NAME
-    mark = read_mark(folder)
+    progress = read_progress(folder)
     new = path.with_name(UNFINISHED)
     old = _old(path)
-    if old is None and mark is None:
+    if old is None and progress is None:
         raise JournalError(
             f"there is no journal in {folder}",
             "Name its folder with --data-dir; `bieber-tui settings` shows the usual one.",
         )
-    if old == path and not new.exists() and _whole(path, mark):
+    if old == path and not new.exists() and _whole(path, progress):
         return Recovered(path, whole=True)
     _check_room(folder, old)
     aside = _aside(path, now) if old is None or old == path else old
     with in_words(new):
-        recovered = _recover_into(new, old, path, aside, mark, text_hash, now)
+        recovered = _recover_into(new, old, path, aside, progress, text_hash, now)
     _swap(path, new, aside)
     return recovered
 
@@ -108,10 +108,10 @@ def _aside(path: Path, now: float) -> Path:
     return aside
 
 
-def _whole(path: Path, mark: Mark | None) -> bool:
+def _whole(path: Path, progress: Progress | None) -> bool:
     """Whether nothing is wrong with the journal. Reads all of it, changes nothing."""
     try:
-        check_files(path, mark)
+        check_files(path, progress)
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
             if check_identity(db, str(path)) == 0 or db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
@@ -124,7 +124,7 @@ def _whole(path: Path, mark: Mark | None) -> bool:
                         return False
             capture = db.execute("SELECT value FROM meta WHERE key = 'capture_id'").fetchone()
             newest = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'posts'").fetchone()
-            check_mark(mark, capture[0] if capture else None, newest[0] if newest else 0, path)
+            check_progress(progress, capture[0] if capture else None, newest[0] if newest else 0, path)
         finally:
             db.close()
     except (sqlite3.Error, UnicodeDecodeError, JournalDamaged):
@@ -140,7 +140,13 @@ def _check_room(folder: Path, old: Path | None) -> None:
 
 
 def _recover_into(
-    new: Path, old: Path | None, path: Path, aside: Path, mark: Mark | None, text_hash: TextHash, now: float
+    new: Path,
+    old: Path | None,
+    path: Path,
+    aside: Path,
+    progress: Progress | None,
+    text_hash: TextHash,
+    now: float,
 ) -> Recovered:
     """Fill the new journal and make it durable."""
     for leftover in (new, wal_of(new), new.with_name(new.name + "-journal")):
@@ -161,12 +167,12 @@ def _recover_into(
         loader = _Loader(db, text_hash)
         if salvage is not None:
             loader.load(salvage)
-            if not loader.anything and mark is None:
+            if not loader.anything and progress is None:
                 raise JournalDamaged(
                     f"nothing in {path} can be read as a journal",
                     "It was left as it is. To begin anew, move the whole folder away.",
                 )
-        rebuilt = rebuild(db, salvage, mark, loader.sequence, loader.unproven)
+        rebuilt = rebuild(db, salvage, progress, loader.sequence, loader.unproven)
         kept = aside.name if old else ""
         db.executemany(
             "INSERT INTO recoveries VALUES (?, ?, ?, ?)",

@@ -9,8 +9,8 @@ import pytest
 
 from core.errors import JournalDamaged, JournalError
 from core.journal import Batch, Entry, Journal, Settled, Tally
-from core.journal.mark import FILE_NAME as MARK
-from core.journal.mark import read_mark
+from core.journal.progress import FILE_NAME as PROGRESS
+from core.journal.progress import read_progress
 from core.journal.schema import VERSION
 from tests.conftest import ROOT
 
@@ -50,8 +50,8 @@ def killed(tmp_path_factory):
         fill(journal, session, 0, 60)
         journal._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         fill(journal, session, 60, 40)
-        journal._mark_if_due(at_once=True)
-        for name in (NAME, WAL, MARK):
+        journal._note_progress(at_once=True)
+        for name in (NAME, WAL, PROGRESS):
             shutil.copy(journal.path.with_name(name), folder)
     return folder
 
@@ -174,20 +174,20 @@ def test_a_journal_that_is_gone_is_not_silently_begun_anew(ended, tmp_path):
 def test_a_mark_that_cannot_be_read_stops_nothing(ended, tmp_path, content):
     folder = copy(ended, tmp_path / "copy")
     if content is None:
-        (folder / MARK).unlink()
+        (folder / PROGRESS).unlink()
     else:
-        (folder / MARK).write_bytes(content)
+        (folder / PROGRESS).write_bytes(content)
     assert len(read(folder)) == 100
-    mark = read_mark(folder)
-    assert mark is not None
-    assert (mark.seq, mark.tallies["x"].inserted) == (100, 100)
+    progress = read_progress(folder)
+    assert progress is not None
+    assert (progress.seq, progress.tallies["x"].inserted) == (100, 100)
 
 
 def test_the_mark_of_another_capture_says_nothing(ended, tmp_path):
     folder = copy(ended, tmp_path / "copy")
     with Journal(tmp_path / "other") as other:
         fill(other, other.begin_session(0.0, "x"), 0, 200)
-    shutil.copy(tmp_path / "other" / MARK, folder)
+    shutil.copy(tmp_path / "other" / PROGRESS, folder)
     assert len(read(folder)) == 100
 
 
@@ -279,7 +279,7 @@ def test_a_folder_that_is_deleted_or_replaced_while_it_is_written_loses_nothing(
             saved = next(folder.glob("journal.saved-*"))
             assert str(saved) in told.value.hint
             saved.rename(folder / NAME)
-            (folder / MARK).unlink()
+            (folder / PROGRESS).unlink()
         assert read(folder) == {n: raw(n) for n in range(50)}
 
 

@@ -18,8 +18,8 @@ from core.errors import JournalError
 from core.ingest import text_hash
 from core.journal import Batch, Entry, GapMark, Journal, Rejected, Settled, Tally
 from core.journal import recover as recover_module
-from core.journal.mark import FILE_NAME as MARK
 from core.journal.pages import TABLE_LEAF, Damaged, Pages
+from core.journal.progress import FILE_NAME as PROGRESS
 from core.journal.recover import UNPROVEN, recover
 from core.journal.salvage import tables
 from core.journal.schema import VERSION
@@ -66,11 +66,11 @@ def write(folder: Path, *, end: bool) -> None:
         journal.settle("mongo", 50, {"x": Settled(47, 3)})
         if end:
             journal.end_session(session, 3000.0, "stopped")
-        journal._mark_if_due(at_once=True)
+        journal._note_progress(at_once=True)
         if not end:
             kept = folder.with_name("killed")
             kept.mkdir()
-            for name in (NAME, WAL, MARK):
+            for name in (NAME, WAL, PROGRESS):
                 shutil.copy(folder / name, kept)
 
 
@@ -371,7 +371,7 @@ def test_a_row_that_is_not_what_was_written_goes_to_quarantine(ended, tmp_path):
         db.execute("UPDATE posts SET raw = CAST('80 other' AS BLOB) WHERE id = 'id80'")
     page = Pages(folder / NAME)
     page.close()
-    (folder / MARK).unlink()
+    (folder / PROGRESS).unlink()
     # Something that is plainly wrong, so that there is anything to recover.
     with (folder / NAME).open("r+b") as file:
         file.seek(30)

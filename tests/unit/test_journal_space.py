@@ -127,7 +127,7 @@ def test_paused_at_the_reserve_until_there_is_twice_as_much(disk, tmp_path):
     disk.free = 19_000_000
     standstill.look(0)
     assert desk.closed == 1
-    assert desk.connection.health().state is SourceState.PAUSED
+    assert desk.connection.health().state is SourceState.BLOCKED
     disk.free = 39_000_000
     standstill.look(0)
     assert (desk.closed, desk.opened) == (2, 0)  # a source that was only just started forgets an earlier stop

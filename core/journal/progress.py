@@ -1,7 +1,7 @@
-"""The mark: a small file beside the journal that says how far it had got, a second ago at most.
+"""The progress: a small file beside the journal that says how far it had got, a second ago at most.
 
 SQLite cannot tell when its file was emptied, when its write-ahead log was taken away, or when an old copy was put
-back: what is left is a whole database that ends earlier. The mark can. It is written without fsync and after a
+back: what is left is a whole database that ends earlier. The progress can. It is written without fsync and after a
 commit, so that it never says more than was committed. It also holds the counters, for `recover`.
 """
 
@@ -17,12 +17,12 @@ from core.errors import JournalDamaged
 from core.journal.records import Tally
 from core.private import open_private
 
-FILE_NAME = "journal.mark"
+FILE_NAME = "journal.progress"
 _SIZE = 4096  # bytes: one block, written in one go
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Progress:
     """Where a journal was."""
 
     capture: str
@@ -31,8 +31,8 @@ class Mark:
     tallies: dict[str, Tally] = field(default_factory=dict)
 
 
-def read_mark(folder: Path) -> Mark | None:
-    """The mark of a folder; None when there is none, or none that can be trusted."""
+def read_progress(folder: Path) -> Progress | None:
+    """The progress noted in a folder; None when there is none, or none that can be trusted."""
     try:
         checksum, _, text = (folder / FILE_NAME).read_bytes().partition(b" ")
         text = text.rstrip()
@@ -40,21 +40,21 @@ def read_mark(folder: Path) -> Mark | None:
             return None
         found = json.loads(text)
         tallies = {source: Tally(**counts) for source, counts in found["tallies"].items()}
-        return Mark(found["capture"], found["seq"], found["last_byte_at"], tallies)
+        return Progress(found["capture"], found["seq"], found["last_byte_at"], tallies)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-class MarkFile:
-    """The mark of one journal, open for writing. A disk that fails fails the journal too, which will say so."""
+class ProgressFile:
+    """The progress of one journal, open for writing. When the disk fails it is the journal that says so."""
 
     def __init__(self, folder: Path) -> None:
         """Raises JournalError when the folder cannot be used."""
         self._fd = open_private(folder / FILE_NAME)
 
-    def write(self, mark: Mark) -> None:
-        """Replace the mark."""
-        text = json.dumps(asdict(mark)).encode()
+    def write(self, progress: Progress) -> None:
+        """Replace what was noted."""
+        text = json.dumps(asdict(progress)).encode()
         padded = b"%08x %s" % (zlib.crc32(text), text)
         try:
             os.pwrite(self._fd, padded.ljust(_SIZE - 1) + b"\n", 0)
@@ -68,17 +68,17 @@ class MarkFile:
             self._fd = -1
 
 
-def check_mark(mark: Mark | None, capture: str | None, seq: int, path: Path) -> None:
-    """Compare the mark with the journal at `path`, whose newest row is `seq`; no `capture`: it is empty.
+def check_progress(progress: Progress | None, capture: str | None, seq: int, path: Path) -> None:
+    """Compare what was noted with the journal at `path`, whose newest row is `seq`; no `capture`: it is empty.
 
     Raises JournalDamaged when posts that were committed are not there any more.
     """
-    if mark is None or (capture is not None and capture != mark.capture) or seq >= mark.seq:
+    if progress is None or (capture is not None and capture != progress.capture) or seq >= progress.seq:
         return
-    missing = mark.seq - seq
+    missing = progress.seq - seq
     what = "is gone" if capture is None else "has lost its end"
     raise JournalDamaged(
-        f"the journal {path} {what}: it had got to row {mark.seq:,} and now ends at {seq:,} ({missing:,} fewer)",
+        f"the journal {path} {what}: it had got to row {progress.seq:,} and ends at {seq:,} ({missing:,} fewer)",
         "Was its -wal file taken away, or an old copy put back? If you have the missing file, put it there again."
         " `bieber-tui recover` accepts the loss: it notes a gap, and the capture goes on with what is there. To"
         " begin a new journal instead, move the whole folder away.",
