@@ -84,9 +84,7 @@ class Ingest:
             if isinstance(item, GapMark):
                 batch.gaps.append(item)
                 if not item.reason:
-                    batch.last_byte_at = (
-                        item.at
-                    )  # connected: what comes now and is lost to a kill is missing from here
+                    batch.last_byte_at = item.at  # connected: from here on a kill may cost posts
             elif not self.full:
                 take(item, match, batch, rows)
                 if not item.backfilled:

@@ -52,7 +52,7 @@ class Figures:
     lines: int
     connections: int
     runs: int
-    kills: int  # runs that did not end in good order
+    runs_cut: int  # that did not end in good order
     gaps: int
     documents: int
     life: Mapping[str, int]
@@ -137,7 +137,7 @@ def judge(
         lines=sum(map(len, lines.values())),
         connections=len(lines),
         runs=len(kept.runs),
-        kills=sum(run.ended_at is None for run in kept.runs),
+        runs_cut=sum(run.ended_at is None for run in kept.runs),
         gaps=len(kept.gaps),
         documents=len(documents or ()),
         life=kept.counters,
