@@ -58,7 +58,7 @@ class Owner:
                     ) from None
 
     def _holder(self) -> str:
-        """The process id in the file, once it is that of a living process: it is written after the lock is taken."""
+        """The process id in the file, once it is a living process's: it is written after the lock is taken."""
         deadline = time.monotonic() + NAMED_WITHIN
         while True:
             pid = os.pread(self._fds[0], 32, 0).strip()
