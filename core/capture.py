@@ -36,7 +36,7 @@ from core.sinks.base import Sink
 from core.snapshot import Gap, Level, SinkState, Snapshot
 from core.sources.base import Source
 
-STOP_SECONDS = 1.8  # a stop ends within two seconds, whatever hangs
+STOP_SECONDS = 1.5  # whatever hangs: the process is to end within two seconds, and has to leave too
 GAPS_SHOWN = 1000
 
 

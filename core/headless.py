@@ -1,7 +1,7 @@
 """A capture without a screen: log lines on stderr for people or for a log shipper, the report on stdout if asked.
 
-Loads neither Textual nor Rich. SIGINT, SIGTERM and SIGHUP end it cleanly, SIGUSR1 pauses, SIGUSR2 resumes. A log
-that nobody reads any more (a closed pipe) never ends a capture.
+Loads neither Textual nor Rich. SIGINT, SIGTERM and SIGHUP end it cleanly, SIGUSR1 pauses, SIGUSR2 resumes; under
+nohup, SIGHUP is ignored as was asked for. A log that nobody reads any more (a closed pipe) never ends a capture.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TextIO
 
@@ -48,8 +49,11 @@ def _one_line(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in lines)
 
 
-def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextIO | None = None) -> int:
-    """Run the capture until it ends or a signal ends it; returns the exit code."""
+def run(open_capture: Callable[[], Capture], log_settings: LogSettings, *, report: bool) -> int:
+    """Open a capture and run it until it ends or a signal ends it; returns the exit code.
+
+    Raises what opening raises. Signals are listened to before, so that one that comes early is not lost.
+    """
     log = Log(log_settings)
     stop = threading.Event()
     reasons: list[str] = []
@@ -60,10 +64,12 @@ def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextI
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_stop)
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, on_stop)
     signal.signal(signal.SIGUSR1, lambda *_: commands.append("pause"))
     signal.signal(signal.SIGUSR2, lambda *_: commands.append("resume"))
 
+    capture = open_capture()
     capture.start()
     told = _Told()
     try:
@@ -74,10 +80,18 @@ def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextI
     told.events_of(snapshot, log)
     _summary(log, snapshot, "end", f"stopped: {snapshot.stopped}; ")
     if report:
-        stream = out or sys.stdout
-        stream.write(json.dumps(capture.report(), ensure_ascii=False) + "\n")
-        stream.flush()
+        write_report(capture, log)
     return capture.error.exit_code if capture.error else 0
+
+
+def write_report(capture: Capture, log: Log) -> None:
+    """The final report on stdout; the log says so when nobody takes it."""
+    try:
+        sys.stdout.write(json.dumps(capture.report(), ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        words = f"the report could not be written to stdout: {error.strerror}"
+        log.line(capture.snapshot().at, Level.ERROR, "report", words)
 
 
 class _Told:

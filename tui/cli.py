@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, NoReturn
 
 from core import __version__
@@ -216,13 +216,16 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
         raise ConfigError(
             "there is no terminal to draw in", "Add --no-ui for log lines, or run it in a terminal (ssh -t, tmux)."
         )
-    capture = Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
-    if args.no_ui:
-        from core import headless
+    from core import headless
 
-        return headless.run(capture, settings.log, report=args.json)
+    def open_capture() -> Capture:
+        return Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
+
+    if args.no_ui:
+        return headless.run(open_capture, settings.log, report=args.json)
     from tui import app
 
+    capture = open_capture()
     capture.start()
     limited = args.max_posts is not None or args.duration is not None
     code = app.run(capture, settings, exit_when_stopped=limited)
@@ -230,9 +233,7 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
         _say(f"error: {capture.error}")
         code = capture.error.exit_code
     if args.json:
-        import json
-
-        print(json.dumps(capture.report(), ensure_ascii=False))  # noqa: T201 - the data that was asked for
+        headless.write_report(capture, headless.Log(settings.log))
     return code
 
 
@@ -275,5 +276,23 @@ def _settings(arguments: list[str]) -> int:
     return 0
 
 
+def program() -> NoReturn:
+    """The process: `main`, and then the end of it, whatever still hangs.
+
+    A shell may have closed a stream (`<&-`, `2>&-`): it reads and writes nothing then. All that has to be kept is
+    kept when `main` returns, so the process ends without the interpreter's farewell: that waits for threads of the
+    MongoDB driver which wait for a server, it lets a second signal kill, and it gives another exit code when
+    nobody reads the log any more.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - for as long as the process lives
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -27,7 +27,10 @@ POSTS = ("post", "edit", "duplicate")
 
 
 class Program:
-    """`bieber-tui --no-ui` in a process of its own; `crash` names the point at which it kills itself."""
+    """`bieber-tui --no-ui` in a process of its own.
+
+    `crash` names the point at which it kills itself, `redirect` is what a shell adds to its command, such as `<&-`.
+    """
 
     def __init__(
         self,
@@ -36,15 +39,17 @@ class Program:
         *flags: str,
         token: str | None = None,
         crash: str = "",
-        module="tui.cli",
+        redirect: str = "",
+        module: str = "tui.cli",
     ) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("BIEBER_TUI_")}
-        env["BIEBER_TUI_X__BEARER_TOKEN"] = token or sim.options.tokens[0]
+        env["BIEBER_TUI_X__BEARER_TOKEN"] = sim.options.tokens[0] if token is None else token
         env["BIEBER_TUI_CRASH"] = crash
         self.log = data_dir.parent / f"{data_dir.name}-{time.monotonic_ns()}.log"
         self._err = self.log.open("w")
+        shell = ["bash", "-c", f'exec "$0" "$@" {redirect}'] if redirect else []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, "--no-ui", "--json", "--data-dir", str(data_dir),
+            [*shell, sys.executable, "-m", module, "--no-ui", "--json", "--data-dir", str(data_dir),
              "--set", f"x.base_url={sim.url}", *flags],
             env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._err, text=True,
         )  # fmt: skip

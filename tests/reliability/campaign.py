@@ -29,6 +29,7 @@ from typing import Any
 
 from core.counters import Counters
 from core.crashpoint import Point
+from core.simulator import state
 from core.simulator.options import SimulatorOptions
 from core.simulator.server import Simulator
 from tests.conftest import ROOT, FerretDB
@@ -218,6 +219,7 @@ def run(kills: int, seed: int, folder: Path, server: FerretDB | None, check_ever
         seed=seed, rate=300, match=0.15, duplicates=0.05, edits=0.02, payload="small", keep_alive=0.3,
         hold_while_disconnected=False, connect_budget=10**6,
     )  # fmt: skip
+    state.LIMITS = dict.fromkeys(state.LIMITS, 10**6)  # X's 100 changes of rules in 15 minutes are soon used up
     with Simulator(options) as sim:
         return Campaign(seed, folder, sim, server).run(kills, check_every)
 
