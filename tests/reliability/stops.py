@@ -198,12 +198,12 @@ def store_hangs(stage: Stage) -> Program:
     return program
 
 
-@state("20,000 posts wait for the store")
+@state("8,000 posts wait for the store")
 def backlog(stage: Stage) -> Program:
     return _backlog(stage, stage.server())
 
 
-@state("20,000 posts wait for a store that hangs")
+@state("8,000 posts wait for a store that hangs")
 def backlog_hangs(stage: Stage) -> Program:
     server = stage.server()
     program = _backlog(stage, server)
@@ -212,10 +212,10 @@ def backlog_hangs(stage: Stage) -> Program:
 
 
 def _backlog(stage: Stage, server: FerretDB) -> Program:
-    stage.simulate(rate=0, match=1.0, posts=20_000)
-    assert stage.run("--max-posts", "20000").end(120)[0] == 0
+    stage.simulate(rate=0, match=1.0, posts=8_000)
+    assert stage.run("--max-posts", "8000").end(120)[0] == 0
     url = f"{server.address}/x"
-    program = stage.run("--store", url)
+    program = stage.run("--store", url, "--set", "mongodb.batch_size=100")
     wait_until(lambda: collection(url).count_documents({}) > 0, 60)
     return program
 
