@@ -19,6 +19,7 @@ from core.clock import iso
 from core.settings import LogSettings
 from core.snapshot import Level, SinkState, Snapshot
 
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # they end a capture in order, with a screen too
 TICK = 0.2  # seconds between two looks at the capture
 
 
@@ -63,7 +64,7 @@ def run(open_capture: Callable[[], Capture], log_settings: LogSettings, *, repor
         reasons.append(signal.Signals(number).name)
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, on_stop)
     signal.signal(signal.SIGUSR1, lambda *_: commands.append("pause"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -223,9 +224,11 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
 
     if args.no_ui:
         return headless.run(open_capture, settings.log, report=args.json)
+    # Signals wait until the dashboard listens to them: the capture runs already, and is to be ended in order.
+    signal.pthread_sigmask(signal.SIG_BLOCK, headless.ENDING_SIGNALS)
+    capture = open_capture()
     from tui import app
 
-    capture = open_capture()
     capture.start()
     limited = args.max_posts is not None or args.duration is not None
     code = app.run(capture, settings, exit_when_stopped=limited)
