@@ -100,7 +100,7 @@ class Ingest:
             if not mark.reason:
                 batch.last_byte_at = mark.at  # connected: a crash's gap cannot begin earlier
         elif isinstance(mark, KeywordsMark):
-            self._bounds.newest = ""
+            mark = self._bounds.changed(mark)
         batch.gaps.append(mark)
 
     def _take(self, line: Line, batch: Batch, rows: list[FeedRow]) -> None:
@@ -115,7 +115,7 @@ class Ingest:
             batch.quarantined.append(Rejected("", line.at, reason, line.raw))
             return
         batch.consumed += 1
-        if not line.backfilled and (after := self._bounds.seen(post.id, line.at)) is not None:
+        if not line.backfilled and (after := self._bounds.seen(post, line.at)) is not None:
             batch.gaps.append(after)
         if self._left is not None:
             self._left -= 1
