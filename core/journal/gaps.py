@@ -22,19 +22,21 @@ def begin(db: sqlite3.Connection, source: str, at: float, keywords: str) -> str:
     """A run begins: note the span since the last one as an open gap. Returns the newest post known, or nothing.
 
     The gap begins at the last durable byte of the run before. It has that run's reason, or says that the run was
-    killed. The first run of a capture has no gap, and a gap that is still open simply goes on.
+    killed: then it begins with that run if nothing of it is durable. The first run of a capture has no gap, and a
+    gap that is still open simply goes on.
     """
     last = db.execute(
-        "SELECT last_byte_at, ended_at, reason, keywords, last_id FROM sessions WHERE source IN (?, '')"
-        " ORDER BY session DESC LIMIT 1",
+        "SELECT started_at, last_byte_at, ended_at, reason, keywords, last_id FROM sessions"
+        " WHERE source IN (?, '') ORDER BY session DESC LIMIT 1",
         (source,),
     ).fetchone()
     if last is None:
         return ""
-    last_byte_at, ended_at, why, old_keywords, last_id = last
-    if last_byte_at is not None and _open(db, source) is None:
+    started_at, last_byte_at, ended_at, why, old_keywords, last_id = last
+    start = started_at if last_byte_at is None and ended_at is None else last_byte_at
+    if start is not None and _open(db, source) is None:
         reason = f"not running: {why or 'stopped'}" if ended_at is not None else "crashed or was killed"
-        _insert(db, source, last_byte_at, reason, old_keywords, last_id=last_id)
+        _insert(db, source, start, reason, old_keywords, last_id=last_id)
     gap = _open(db, source)
     if gap is not None and gap.keywords != keywords:
         _split(db, gap, at, keywords=keywords)
