@@ -5,6 +5,7 @@ The oracle is what the simulator wrote: a post that is missing lies between the 
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -91,7 +92,7 @@ def test_interruptions_in_a_row_are_gaps_in_a_row(tmp_path):
         running.stop()
         found = gaps(running)
         assert len(found) == 4
-        assert all(one.end <= other.start for one, other in zip(found, found[1:], strict=False))
+        assert all(one.end <= other.start for one, other in itertools.pairwise(found))
         assert unexplained(sim, tmp_path) == []
 
 
