@@ -14,10 +14,12 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 
-from core import sinks, sources
+from core import crashpoint, sinks, sources
+from core.attach.server import ControlSocket
 from core.clock import Clock, SystemClock, iso
 from core.connection import Connection, Line
 from core.counters import Counters
+from core.crashpoint import Point
 from core.delivery import Delivery
 from core.errors import BieberTuiError, SourceRefused, StoreRefused
 from core.events import EventLog
@@ -100,6 +102,7 @@ class Capture:
         self._reader: threading.Thread | None = None
         self._writer = threading.Thread(target=self._write, name="writer", daemon=True)
         self._closing = threading.Event()
+        self._control_socket = ControlSocket(settings.data_dir, self, lambda: self.finish("stopped by a viewer"))
         self._paused = False
         self._stopped = ""
         self._gaps: tuple[Gap, ...] = ()
@@ -116,12 +119,14 @@ class Capture:
         *,
         clock: Clock | None = None,
         demo: bool = False,
+        source: Source | None = None,
     ) -> Capture:
         """Take the data folder and open the journal; nothing connects yet.
 
-        Raises what `parts` raises, AlreadyOwned or JournalError.
+        `source` takes the place of source and sink of the settings. Raises what `parts` raises, AlreadyOwned or
+        JournalError.
         """
-        source, sink = cls.parts(settings)
+        source, sink = (source, None) if source else cls.parts(settings)
         owner = Owner(settings.data_dir)
         try:
             journal = Journal(settings.data_dir)
@@ -164,6 +169,10 @@ class Capture:
         if self._source.capabilities.fill:
             self._filler.start()
         self._start_reader()
+        try:
+            self._control_socket.start()
+        except OSError as error:
+            self._events.add(Level.WARNING, f"nobody can attach: no socket in the data folder ({error.strerror})")
 
     def pause(self) -> None:
         """Close the stream and fetch nothing: nothing is billed, the span becomes a gap. Twice is harmless."""
@@ -172,6 +181,7 @@ class Capture:
                 return
             self._paused = True
             self._stop_reader(2.0)
+            crashpoint.reach(Point.PAUSING)
             self._connection.report(SourceState.PAUSED, "paused by you")
 
     def resume(self) -> None:
@@ -180,6 +190,7 @@ class Capture:
             if not self._paused or self._closing.is_set():
                 return
             self._paused = False
+            crashpoint.reach(Point.RESUMING)
             self._events.add(Level.INFO, "capture resumed")
             self._start_reader()
             self._filler.release()
@@ -215,6 +226,7 @@ class Capture:
                 return
             self._stop_reader(1.0)
             self._closing.set()
+            self._control_socket.close()
             self._queue.close()
             self._filler.stop(0.5)
             self._writer.join(max(deadline - time.monotonic(), 0.5))
@@ -345,12 +357,12 @@ class Capture:
                     self._filler.hold()
                     self._source.stop()
                 if full and self._ledger.totals.run.pending == 0:
-                    self._finish(f"reached --max-posts {self._limits.max_posts}")
+                    self.finish(f"reached --max-posts {self._limits.max_posts}")
                 elif full:
                     self._give_up_on_refusal()
                 elapsed = self._clock.now() - self._started_at
                 if self._limits.duration is not None and elapsed >= self._limits.duration:
-                    self._finish(f"reached --duration {self._limits.duration:g}")
+                    self.finish(f"reached --duration {self._limits.duration:g}")
                 if self._closing.is_set() and not taken and not len(self._queue):
                     return
         except StoreRefused as error:
@@ -371,8 +383,8 @@ class Capture:
             if status.of_record and status.state is SinkState.REFUSED:
                 self._end(StoreRefused(status.error, "What it did not take is pending in the journal."))
 
-    def _finish(self, reason: str) -> None:
-        """The capture has done what it was asked for."""
+    def finish(self, reason: str) -> None:
+        """The capture has done what it was asked for; whoever started it stops it. Returns at once."""
         if not self.ended.is_set():
             self._stopped = reason
             self.ended.set()

@@ -11,7 +11,9 @@ import threading
 from dataclasses import replace
 from typing import NamedTuple
 
+from core import crashpoint
 from core.clock import Clock
+from core.crashpoint import Point
 from core.events import EventLog
 from core.health import Health, RateLimit, SourceState
 from core.journal import GapMark, KeywordsMark, Mark
@@ -32,6 +34,7 @@ class Connection:
 
     def __init__(self, source: str, queue: LineQueue[Line | Mark], events: EventLog, clock: Clock) -> None:
         self._queue = queue
+        self._put = crashpoint.after(Point.LINE_READ, queue.put)
         self._events = events
         self._clock = clock
         self._lock = threading.Lock()
@@ -50,7 +53,7 @@ class Connection:
     def deliver(self, raw: bytes, received_at: float, *, backfilled: bool = False) -> None:
         """One line, as it came."""
         self._last_post_at = received_at
-        self._queue.put(Line(raw, received_at, backfilled), len(raw))
+        self._put(Line(raw, received_at, backfilled), len(raw))
 
     def touch(self, at: float) -> None:
         """Whole lines arrived, and all of them are delivered."""

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from core.capture import Capture
 from core.clock import iso
@@ -43,6 +43,28 @@ class Log:
             pass
 
 
+class Followed(Protocol):
+    """What the log needs of a capture, ours or another process's."""
+
+    def snapshot(self, since: int) -> Snapshot:
+        """The present moment."""
+
+    def pause(self) -> None:
+        """Close the stream."""
+
+    def resume(self) -> None:
+        """Open it again."""
+
+
+def follow(viewer: Followed, log_settings: LogSettings) -> int:
+    """Log what a capture of another process does, until a signal; that capture goes on. Returns the exit code."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    _watch(viewer, threading.Event(), Log(log_settings), log_settings.summary_every, stop, [], _Told())
+    return 0
+
+
 def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextIO | None = None) -> int:
     """Run the capture until it ends or a signal ends it; returns the exit code."""
     log = Log(log_settings)
@@ -62,7 +84,7 @@ def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextI
     capture.start()
     told = _Told()
     try:
-        _watch(capture, log, log_settings.summary_every, stop, commands, told)
+        _watch(capture, capture.ended, log, log_settings.summary_every, stop, commands, told)
     finally:
         capture.stop(f"stopped by {reasons[0]}" if reasons else "stopped")
     snapshot = capture.snapshot(told.rows)
@@ -99,11 +121,17 @@ class _Told:
 
 
 def _watch(
-    capture: Capture, log: Log, every: float, stop: threading.Event, commands: list[str], told: _Told
+    capture: Followed,
+    ended: threading.Event,
+    log: Log,
+    every: float,
+    stop: threading.Event,
+    commands: list[str],
+    told: _Told,
 ) -> None:
     """Tell what happens until the capture ends or `stop` is set."""
-    next_summary = capture.snapshot().at + every
-    while not stop.wait(TICK) and not capture.ended.is_set():
+    next_summary = capture.snapshot(0).at + every
+    while not stop.wait(TICK) and not ended.is_set():
         while commands:
             # A thread of its own: pausing may take a second, and the log goes on meanwhile.
             threading.Thread(target=getattr(capture, commands.pop(0)), daemon=True).start()

@@ -158,4 +158,6 @@ class Snapshot:
     rows: tuple[FeedRow, ...]  # consumed posts with seq > the `since` that was asked for, oldest first
     last_seq: int  # of the newest consumed post of this run; 0 before the first
     stopped: str = ""  # why the capture ended; empty while it runs
+    view: str = ""  # "attached", "read-only", "replay 10×": how one looks, if not at a capture of one's own
+    epoch: int = 0  # rises when the feed begins anew: a replay went back
     filling: Filling | None = None  # the gap that is being filled now

@@ -13,7 +13,20 @@ from core.snapshot import Event, Gap, Level, SinkState, SinkStatus, Snapshot
 from tui.ink import Line, Span, clip, fit, line_width, spread, wrap
 from tui.plot import bars, begun, buckets
 from tui.sanitise import clean
-from tui.words import UNKNOWN, Said, clock, connection, count, minute, plural, rate, seconds_left, span, store
+from tui.words import (
+    UNKNOWN,
+    Said,
+    clock,
+    connection,
+    count,
+    minute,
+    plural,
+    rate,
+    seconds_left,
+    span,
+    store,
+    when,
+)
 
 HOUR = 3600.0
 _LEVELS = {Level.INFO: (" ", "text"), Level.WARNING: ("▲", "warn"), Level.ERROR: ("■", "bad")}
@@ -127,7 +140,7 @@ def gap_words(gap: Gap, snapshot: Snapshot) -> str:
         state = "being filled"
     else:
         state = {"no": "not filled", "partly": "partly filled", "yes": "filled"}[gap.filled]
-    return f"{length} at {minute(gap.start)}, {state}"
+    return f"{length} {when(gap.start, snapshot.at)}, {state}"
 
 
 def _last_gap(snapshot: Snapshot, room: int) -> list[Line]:
@@ -175,7 +188,7 @@ def _hour(snapshot: Snapshot, room: int, height: int) -> list[Line]:
     """Matched posts per minute over the last hour."""
     series = snapshot.rates.minutes
     cells = _hour_cells(room)
-    over = begun(series, snapshot.started_at)
+    over = begun(series, snapshot.started_at, whole=False)
     whole = buckets(over.matched, over.start, over.step, 60 // cells)
     values = [total / steps for total, steps in whole]
     top = max(values[-cells:], default=0.0)
@@ -228,7 +241,7 @@ def draw_status(snapshot: Snapshot, width: int) -> Line:
         said = store(sink)
         label = f"{clean(sink.name)} {said.words}"
         if said.loud:
-            error = f": {clean(sink.error)}" if sink.error else ""
+            error = f" {clean(sink.error)}" if sink.error else ""
             parts.insert(0, [(f" {said.sign} {label} ", f"{said.ink}-chip"), (error, said.ink)])
         else:
             parts.append([(said.sign, said.ink), (f" {label}", "text")])

@@ -153,7 +153,7 @@ def _is_delete(asked: Any) -> bool:
 
 
 async def _search(state: State, request: Request) -> tuple[int, Json]:
-    shape = Shape.of(request.query, small=state.options.payload == "small")
+    shape = Shape.of(request.query, state.options.payload)
     size = _number(request, "max_results", 10, 10, 100)
     found = _Found(state, request)
     token = request.query.get("next_token") or request.query.get("pagination_token", "")
@@ -243,7 +243,7 @@ class _Found:
                 raise BadParameter("next_token", token, "The `next_token` is not valid") from None
         state, rule = self._state, self._rule
         indexed = time.time() - state.options.search_lag
-        for seen, produced in enumerate(reversed(state.world.archive.copy())):
+        for seen, produced in enumerate(state.world.newest_first()):
             if produced.id <= self._since or produced.created < self._start:
                 return
             if seen % LOOK_UP == LOOK_UP - 1:

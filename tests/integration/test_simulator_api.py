@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -409,3 +410,17 @@ def test_the_server_refuses_connections_while_it_is_told_to(sim: Simulator) -> N
         ask(sim, RULES)
     sim.resume_listening()
     assert ask(sim, RULES).status_code == 200
+
+
+def test_a_rule_that_nobody_writes_about_leaves_the_stream_open_and_quiet() -> None:
+    """Without a rate, too: what matches nothing must not keep the server busy for ever."""
+    with Simulator(SimulatorOptions(rate=0, keep_alive=0.2)) as sim:
+        sim.add_rule("from:nobody_at_all")
+        with socket.create_connection(("127.0.0.1", sim.port), timeout=20) as sock:
+            sock.sendall(
+                f"GET /2/tweets/search/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {BEARER_TOKEN}\r\n\r\n".encode()
+            )
+            received = b""
+            while received.count(b"2\r\n\r\n\r\n") < 3:
+                received += sock.recv(65536)
+        assert {record.kind for record in sim.sent} == {"keep_alive"}
