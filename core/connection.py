@@ -11,10 +11,12 @@ import threading
 from dataclasses import replace
 from typing import NamedTuple
 
+from core import crashpoint
 from core.clock import Clock
+from core.crashpoint import Point
 from core.events import EventLog
 from core.health import Health, RateLimit, SourceState
-from core.journal import GapMark
+from core.journal import GapMark, KeywordsMark, Mark
 from core.lines import LineQueue
 from core.snapshot import Level
 
@@ -30,8 +32,9 @@ class Line(NamedTuple):
 class Connection:
     """The Outlet of one source."""
 
-    def __init__(self, source: str, queue: LineQueue[Line | GapMark], events: EventLog, clock: Clock) -> None:
+    def __init__(self, source: str, queue: LineQueue[Line | Mark], events: EventLog, clock: Clock) -> None:
         self._queue = queue
+        self._put = crashpoint.after(Point.LINE_READ, queue.put)
         self._events = events
         self._clock = clock
         self._lock = threading.Lock()
@@ -40,7 +43,8 @@ class Connection:
         self._last_byte_at: float | None = None
         self._last_post_at: float | None = None
         self._was_connected = False  # in this run
-        self._gap_open = False
+        self._gap: GapMark | None = None  # the open one, as far as this run knows
+        self._resumed_at: float | None = None  # since then the open gap is no pause any more
         self.lag: float | None = None
         self.expecting_end = False  # the user asked for it: what the source says while it ends opens no gap
 
@@ -49,10 +53,10 @@ class Connection:
     def deliver(self, raw: bytes, received_at: float, *, backfilled: bool = False) -> None:
         """One line, as it came."""
         self._last_post_at = received_at
-        self._queue.put(Line(raw, received_at, backfilled), len(raw))
+        self._put(Line(raw, received_at, backfilled), len(raw))
 
     def touch(self, at: float) -> None:
-        """A byte arrived."""
+        """Whole lines arrived, and all of them are delivered."""
         self._last_byte_at = at
 
     def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:
@@ -86,6 +90,10 @@ class Connection:
 
     # -- what the capture calls
 
+    def keywords_changed(self, keywords: str) -> None:
+        """The source captures something else from now on."""
+        self._queue.put(KeywordsMark(self._clock.now(), keywords))
+
     def health(self) -> Health:
         """The connection's health as it stands."""
         with self._lock:
@@ -115,17 +123,27 @@ class Connection:
             self._last_byte_at = now  # the answer's first bytes
             if self._was_connected:
                 self._health = replace(self._health, reconnects=before.reconnects + 1)
-            self._was_connected, self._gap_open = True, False
+            self._was_connected, self._gap, self._resumed_at = True, None, None
             return GapMark(now)
-        if self._gap_open:
-            return None
         if state is SourceState.STOPPED and self.expecting_end:
             return None  # the next run of this capture notes the span since then
         if state in (SourceState.STARTING, SourceState.CONNECTING) and not before.state.connected:
-            return None  # the first attempt of a run
-        self._gap_open = True
+            if self._gap is not None and self._gap.chosen and self._resumed_at is None:
+                self._resumed_at = now
+            return None  # an attempt that may succeed: a first one, or one more
+        return self._open(now, reason, chosen=state is SourceState.PAUSED)
+
+    def _open(self, now: float, reason: str, *, chosen: bool) -> GapMark | None:
+        """The mark of a gap that begins, or of a gap that falls in two because the user paused or resumed."""
         # Before the first connection nothing was received since the run began.
-        return GapMark(self._last_byte_at or self._started_at, reason or "connection lost")
+        at = self._last_byte_at or self._started_at
+        resumed_at, self._resumed_at = self._resumed_at, None
+        if self._gap is not None:
+            if self._gap.chosen == chosen:
+                return None
+            at = now if chosen else resumed_at or now
+        self._gap = GapMark(at, reason or "connection lost", chosen)
+        return self._gap
 
     def _tell(
         self, before: SourceState, state: SourceState, reason: str, wait_until: float | None, now: float

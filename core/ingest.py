@@ -10,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2b
 
+from core import crashpoint
+from core.bounds import Bounds
 from core.connection import Connection, Line
+from core.crashpoint import Point
 from core.errors import Undecodable
 from core.feed import Feed
-from core.journal import Batch, Entry, GapMark, Journal, Rejected, Tally
+from core.journal import Batch, Entry, GapMark, Journal, KeywordsMark, Mark, PageMark, Rejected, Tally
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.post import Post
@@ -25,6 +28,8 @@ from core.snapshot import FeedRow, Verdict
 TICK = 0.25  # seconds between two looks at the time when no line comes
 QUARANTINE_REASON_LENGTH = 200
 
+Match = Callable[..., tuple[str, ...] | None]  # a topic's verdict on a post: the terms that matched, or None
+
 
 class Ingest:
     """The writer of one capture. `topic` may be exchanged at any time; a batch is judged by one topic."""
@@ -34,7 +39,7 @@ class Ingest:
         journal: Journal,
         session: int,
         connection: Connection,
-        queue: LineQueue[Line | GapMark],
+        queue: LineQueue[Line | Mark],
         decode: Callable[[bytes], Post],
         topic: Query,
         ledger: Ledger,
@@ -42,22 +47,26 @@ class Ingest:
         rates: RateHistory,
         settings: Settings,
         source: str,
+        late: float = 0.0,
         max_posts: int | None = None,
     ) -> None:
+        """`late` is the number of seconds by which posts may come out of order."""
         self._journal = journal
         self._session = session
         self._connection = connection
         self._queue = queue
-        self._decode = decode
+        self._decode = crashpoint.after(Point.DECODED, decode)
         self.topic = topic
         self._ledger = ledger
         self._feed = feed
         self._rates = rates
         self._settings = settings
         self._source = source
+        self._bounds = Bounds(journal.last_id(session), late)
         self._left = max_posts  # posts that may still be consumed in this run; None: no limit
         self._seen_byte_at: float | None = None
         self.marked = False  # a gap began or ended since somebody looked
+        self.on_page: Callable[[], None] = lambda: None  # called when a page of a fill is durable
         self.committed_seq = journal.last_seq()  # rows up to here are counted, sinks may have them
 
     @property
@@ -74,22 +83,37 @@ class Ingest:
         items = self._queue.take(self._settings.journal.batch_size, TICK, self._settings.journal.batch_age)
         batch = Batch(self._source)
         rows: list[FeedRow] = []
+        take = crashpoint.after(Point.IN_BATCH, self._take)
+        match = crashpoint.after(Point.MATCHED, self.topic.match)
         for item in items:
-            if isinstance(item, GapMark):
-                batch.gaps.append(item)
-            elif not self.full:
-                self._take(item, batch, rows)
-                batch.last_byte_at = item.at
-        if not items and last_byte_at != self._seen_byte_at:
+            if isinstance(item, Line):
+                if not self.full:
+                    take(item, match, batch, rows)
+            elif not (isinstance(item, PageMark) and self.full):  # a page that was not taken is not reached
+                self._mark(item, batch)
+        if not items and not self.full and last_byte_at != self._seen_byte_at:
             # Nothing waits, so every line up to that byte is durable: a crash's gap will begin there.
             batch.last_byte_at = self._seen_byte_at = last_byte_at
+        batch.last_id = self._bounds.newest
         if batch:
             self._commit(batch, rows)
         return len(items)
 
-    def _take(self, line: Line, batch: Batch, rows: list[FeedRow]) -> None:
+    def _mark(self, mark: Mark, batch: Batch) -> None:
+        """Take what the connection or a fill noted, with what is known of the posts around it."""
+        if isinstance(mark, GapMark):
+            mark = self._bounds.interrupted(mark)
+            if not mark.reason:
+                batch.last_byte_at = mark.at  # connected: a crash's gap cannot begin earlier
+        elif isinstance(mark, KeywordsMark):
+            self._bounds.newest = ""
+        batch.gaps.append(mark)
+
+    def _take(self, line: Line, match: Match, batch: Batch, rows: list[FeedRow]) -> None:
         """Decode and judge one line."""
         batch.delivered += 1
+        if not line.backfilled:
+            batch.last_byte_at = line.at
         try:
             post = self._decode(line.raw)
         except Undecodable as error:
@@ -97,9 +121,11 @@ class Ingest:
             batch.quarantined.append(Rejected("", line.at, reason, line.raw))
             return
         batch.consumed += 1
+        if not line.backfilled and (after := self._bounds.seen(post.id, line.at)) is not None:
+            batch.gaps.append(after)
         if self._left is not None:
             self._left -= 1
-        matched = self.topic.match(post, quoted=self._settings.match.quoted)
+        matched = match(post, quoted=self._settings.match.quoted)
         verdict = Verdict.FILTERED if matched is None else Verdict.MATCHED
         seq = self._feed.last_seq + len(rows) + 1
         rows.append(FeedRow(seq, post, verdict, matched or (), line.at, line.backfilled))
@@ -109,9 +135,13 @@ class Ingest:
             batch.filtered.append(Rejected(post.id, line.at, "", line.raw))
 
     def _commit(self, batch: Batch, rows: list[FeedRow]) -> None:
+        crashpoint.reach(Point.BEFORE_TRANSACTION)
         fresh = self._journal.commit(batch, self._session)
+        crashpoint.reach(Point.COMMITTED)
         inserted = sum(fresh)
         self.marked = self.marked or bool(batch.gaps)
+        if any(isinstance(mark, PageMark) for mark in batch.gaps):
+            self.on_page()
         if batch.delivered:
             self._ledger.committed(
                 self._source,
@@ -126,8 +156,10 @@ class Ingest:
             )
             if inserted:
                 self.committed_seq = self._journal.last_seq()
+        crashpoint.reach(Point.COUNTED)
         if rows:
             self._show(rows, fresh)
+            crashpoint.reach(Point.SHOWN)
 
     def _show(self, rows: list[FeedRow], fresh: list[bool]) -> None:
         """Hand the batch to the feed and the rates, now that it is durable."""
@@ -137,9 +169,11 @@ class Ingest:
         consumed: dict[int, int] = {}
         for row in rows:
             second = int(row.received_at)
-            consumed[second] = consumed.get(second, 0) + 1
+            if not row.backfilled:  # rates are those of the stream
+                consumed[second] = consumed.get(second, 0) + 1
             if row.verdict is Verdict.MATCHED:
-                matched[second] = matched.get(second, 0) + 1
+                if not row.backfilled:
+                    matched[second] = matched.get(second, 0) + 1
                 if not next(news):
                     row = replace(row, verdict=Verdict.DUPLICATE)  # noqa: PLW2901 - the same row, corrected
             shown.append(row)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from core import crashpoint
+from core.crashpoint import Point
 from core.errors import JournalError
 
 APPLICATION_ID = 0x62696562  # "bieb": tells a journal from any other SQLite file
@@ -70,7 +72,26 @@ CREATE TABLE sessions (
 ) STRICT;
 """
 
-STEPS: tuple[str, ...] = (_V1,)
+# What a gap needs to be filled. Gaps of an older version have no keywords: they stay as they are.
+_FILL = """
+ALTER TABLE gaps ADD COLUMN chosen INTEGER NOT NULL DEFAULT 0;     -- the user closed the connection: a pause
+ALTER TABLE gaps ADD COLUMN keywords TEXT NOT NULL DEFAULT '';     -- that were in force
+ALTER TABLE gaps ADD COLUMN last_id TEXT NOT NULL DEFAULT '';      -- the newest post known before it
+ALTER TABLE gaps ADD COLUMN first_id TEXT NOT NULL DEFAULT '';     -- the first one seen well after it
+ALTER TABLE gaps ADD COLUMN fetched INTEGER NOT NULL DEFAULT 0;    -- posts that the fill brought
+ALTER TABLE gaps ADD COLUMN reached TEXT NOT NULL DEFAULT '';      -- where the fill goes on, in the source's words
+ALTER TABLE gaps ADD COLUMN why TEXT NOT NULL DEFAULT '';          -- why it is filled as it is
+ALTER TABLE sessions ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN keywords TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN last_id TEXT NOT NULL DEFAULT '';
+
+-- Posts that fills have brought, by day in UTC: what a bound for the day is held against.
+CREATE TABLE fetched (
+    source TEXT NOT NULL, day TEXT NOT NULL, posts INTEGER NOT NULL, PRIMARY KEY (source, day)
+) STRICT, WITHOUT ROWID;
+"""
+
+STEPS: tuple[str, ...] = (_V1, _FILL)
 VERSION = len(STEPS)
 
 
@@ -93,7 +114,10 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
             "A newer bieber-tui wrote it, and it was left untouched. Install that version again.",
         )
     for number in range(found, VERSION):
-        db.executescript(
-            f"BEGIN IMMEDIATE;\n{STEPS[number]}\n"
-            f"PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number + 1};\nCOMMIT;"
-        )
+        crashpoint.reach(Point.MIGRATION_BEGINS)
+        db.executescript(f"BEGIN IMMEDIATE;\n{STEPS[number]}")
+        crashpoint.reach(Point.IN_MIGRATION)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {number + 1}")
+        db.execute("COMMIT")
+        crashpoint.reach(Point.MIGRATED)

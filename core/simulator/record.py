@@ -91,6 +91,7 @@ class RequestRecord:
     path: str
     query: dict[str, str]
     status: int
+    posts: tuple[str, ...] = ()  # ids of those that a search gave, in its order
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from core.simulator.state import State
 
 WEEK = 7 * 86400
 QUERY_LENGTH = 512
+ONLY_IN_RULES = re.compile(r"(?<!\S)-?\(*(sample|(?:user_)?bio\w*):", re.IGNORECASE)
 LOOK_UP = 50  # posts looked at before the loop gets a turn
 
 
@@ -173,6 +175,11 @@ async def _search(state: State, request: Request) -> tuple[int, Json]:
     return 200, body | ({"includes": includes} if includes else {}) | {"meta": meta}
 
 
+def found_in(response: Response) -> tuple[str, ...]:
+    """The posts that an answer of search gives."""
+    return tuple(post["id"] for post in json.loads(response.body).get("data", ()))
+
+
 async def _counts(state: State, request: Request) -> tuple[int, Json]:
     steps = {"minute": 60, "hour": 3600, "day": 86400}
     granularity = request.query.get("granularity", "hour")
@@ -196,6 +203,9 @@ class _Found:
         query = request.query.get("query", "")
         if not query or len(query) > QUERY_LENGTH:
             raise BadParameter("query", query, f"The `query` must have 1 to {QUERY_LENGTH} characters")
+        if found := ONLY_IN_RULES.search(query):
+            words = f"Reference to invalid operator '{found[1]}'. Operator is not available in search"
+            raise BadParameter("query", query, words)
         try:
             self._rule: Rule = compile_rule(query)
         except BadRule as error:

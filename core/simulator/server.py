@@ -246,7 +246,10 @@ class Simulator:
             await self._misbehave(fault, request, reader, writer)
             return False
         response = ANSWERS[fault.name](fault.amount) if fault else await rest.answer(self._state, request)
-        self._state.recorder.request(RequestRecord(request.method, request.path, request.query, response.status))
+        posts = rest.found_in(response) if name == "search" and response.status == 200 else ()
+        self._state.recorder.request(
+            RequestRecord(request.method, request.path, request.query, response.status, posts)
+        )
         close = request.headers.get("connection", "").lower() == "close"
         writer.write(response.encode(close=close))
         await writer.drain()

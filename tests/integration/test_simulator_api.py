@@ -251,6 +251,7 @@ def test_search_pages_through_everything_newest_first(filled: Simulator) -> None
         if "next_token" not in page["meta"]:
             break
         token = {"next_token": page["meta"]["next_token"]}
+    assert found == [post for record in filled.requests for post in record.posts]
     assert found == [record.post for record in reversed(filled.sent) if record.kind == "post"]
 
 
@@ -279,7 +280,7 @@ def test_search_without_hits_has_no_data(filled: Simulator) -> None:
 @pytest.mark.parametrize(
     "params",
     [{}, {"query": "x" * 513}, {"query": "x", "max_results": 9}, {"query": "x", "max_results": 101},
-     {"query": "x", "next_token": "%%"}, {"query": "-x"}, {"query": "x", "start_time": "2001-01-01T00:00:00Z"}],
+     {"query": "x", "next_token": "%%"}, {"query": "-x"}, {"query": "x sample:10"}, {"query": "x (bio:y OR z)"}, {"query": "x", "start_time": "2001-01-01T00:00:00Z"}],
 )  # fmt: skip
 def test_a_search_that_x_would_not_take_is_400(sim: Simulator, params: dict[str, Any]) -> None:
     assert ask(sim, SEARCH, **params).status_code == 400

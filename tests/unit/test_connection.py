@@ -96,7 +96,7 @@ def test_a_pause_is_a_gap_whatever_the_source_says_while_it_ends(connection, que
     connection.report(SourceState.PAUSED, "paused by you")
     connection.expecting_end = False
     connect(connection, clock, 130)
-    assert marks(queue)[1:] == [GapMark(120.0, "paused by you"), GapMark(130)]
+    assert marks(queue)[1:] == [GapMark(120.0, "paused by you", chosen=True), GapMark(130)]
 
 
 def test_a_refusal_leaves_the_gap_open(connection, queue, clock):

@@ -20,7 +20,6 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 import urllib3.exceptions
 
 from core.health import RateLimit
@@ -101,10 +100,10 @@ _DISCONNECTS = {
 
 def of_http(status: int, phrase: str, headers: Mapping[str, str], body: bytes, now: float) -> Ending:
     """What an HTTP answer other than the wanted one means. `now` is in seconds since 1970."""
-    problem = _problem_in(body)
+    problem = _problem_in(_object_in(body))
     said = _said(problem)
     phrase = phrase or (HTTPStatus(status).phrase if status in list(HTTPStatus) else "")
-    reason = " ".join(f"X answered {status} {phrase}".split()) + (f": {said}" if said else "")
+    reason = " ".join(f"X answered {status} {_short(phrase)}".split()) + (f": {said}" if said else "")
     segment = _segment(problem)
     issue = problem.get("connection_issue")
 
@@ -151,20 +150,8 @@ _HINTS = {
 }
 
 
-class _Control(msgspec.Struct):
-    """The keys that tell an error object from a post, whatever they hold."""
-
-    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    errors: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    title: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    type: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    detail: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    disconnect_type: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
 _A_POST = re.compile(rb'\s*\{\s*"data"\s*:\s*\{\s*"').match  # a first look that settles nearly every line
-_control = msgspec.json.Decoder(_Control)
-_EMPTY = (msgspec.UNSET, msgspec.Raw(b"null"), msgspec.Raw(b"[]"), msgspec.Raw(b"{}"))
+_EMPTY: tuple[Any, ...] = (None, [], {})
 
 
 def in_stream(line: bytes) -> Ending | None:
@@ -175,16 +162,13 @@ def in_stream(line: bytes) -> Ending | None:
     """
     if _A_POST(line) or not (b'"errors"' in line or b'"title"' in line or b'"disconnect_type"' in line):
         return None
-    try:
-        keys = _control.decode(line)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None  # no JSON object: the line goes to quarantine
-    if keys.data not in _EMPTY:
+    keys = _object_in(line)  # empty when it is none: the line goes to quarantine
+    if keys.get("data") not in _EMPTY:
         return None
-    is_problem = keys.title not in _EMPTY and (keys.type not in _EMPTY or keys.detail not in _EMPTY)
-    if keys.errors in _EMPTY and keys.disconnect_type in _EMPTY and not is_problem:
+    is_problem = bool(keys.get("title") and (keys.get("type") or keys.get("detail")))
+    if keys.get("errors") in _EMPTY and not keys.get("disconnect_type") and not is_problem:
         return None
-    problem = _problem_in(line)
+    problem = _problem_in(keys)
     segment = _segment(problem)
     kind = problem.get("disconnect_type")
     said = _said(problem) or "an error without words"
@@ -203,21 +187,18 @@ def of_failure(error: BaseException, where: str) -> Ending:
     for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():
-                why = getattr(cause, "verify_message", "") or cause
                 return Ending(
                     Kind.REFUSED,
-                    f"the certificate of {where} is not to be trusted: {why}",
+                    f"the certificate of {where} is not to be trusted: {_words(cause, 'verify_message')}",
                     "Check the machine's clock and x.base_url. Behind a proxy of your organisation, name its"
                     " certificates in the variable REQUESTS_CA_BUNDLE.",
                 )
             case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
                 return Ending(Kind.RETRY, f"the TLS connection to {where} was cut")
             case ssl.SSLError():
-                return Ending(
-                    Kind.RETRY, f"the TLS connection to {where} failed: {getattr(cause, 'reason', '') or cause}"
-                )
+                return Ending(Kind.RETRY, f"the TLS connection to {where} failed: {_words(cause, 'reason')}")
             case socket.gaierror():
-                return Ending(Kind.RETRY, f"the name of {where} cannot be resolved: {cause.strerror or cause}")
+                return Ending(Kind.RETRY, f"the name of {where} cannot be resolved: {_words(cause, 'strerror')}")
             case urllib3.exceptions.ProxyError():
                 return Ending(Kind.RETRY, f"the proxy does not connect us to {where}")
             case ConnectionRefusedError():
@@ -235,7 +216,7 @@ def of_failure(error: BaseException, where: str) -> Ending:
             case TimeoutError() | urllib3.exceptions.TimeoutError():
                 return Ending(Kind.RETRY, f"no answer from {where} in time")
             case OSError() if cause.strerror:
-                return Ending(Kind.RETRY, f"no connection to {where}: {cause.strerror}")
+                return Ending(Kind.RETRY, f"no connection to {where}: {_words(cause, 'strerror')}")
             case _:
                 pass
     return Ending(Kind.RETRY, f"the connection to {where} failed: {type(error).__name__}")
@@ -268,14 +249,17 @@ def _sane(moment: float, now: float) -> float | None:
     return moment if now < moment <= now + LONGEST_TOLD_WAIT else None
 
 
-def _problem_in(body: bytes) -> dict[str, Any]:
-    """The first problem of a body that is a problem, or a list of them; empty when it is neither."""
+def _object_in(body: bytes) -> dict[str, Any]:
+    """The JSON object that the bytes are, whatever is wrong in its texts; empty when they are none."""
     try:
         parsed = json.loads(body.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(parsed, dict):
-        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _problem_in(parsed: dict[str, Any]) -> dict[str, Any]:
+    """The first problem of an object that is a problem, or holds a list of them; empty when it is neither."""
     errors = parsed.get("errors")
     first = errors[0] if isinstance(errors, list) and errors else errors
     inner = first if isinstance(first, dict) else {"detail": first} if isinstance(first, str) else {}
@@ -309,6 +293,11 @@ def _short(text: str, longest: int = 300) -> str:
     """Words from outside for one line of a log: no control characters, not too long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * longest]).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def _words(error: Exception, attribute: str) -> str:
+    """What an error says: not every error of a kind has the attribute that its kind documents."""
+    return _short(str(getattr(error, attribute, None) or error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -77,7 +77,7 @@ def _shut(sock: socket.socket) -> None:
 
 
 class Bearer(AuthBase):
-    """The token as a header. As the session's auth it also keeps a ~/.netrc from taking its place."""
+    """The token as a header. As a request's auth it also keeps a ~/.netrc from taking its place."""
 
     def __init__(self, token: str) -> None:
         self._header = f"Bearer {token}"
