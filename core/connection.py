@@ -3,6 +3,9 @@
 This is the Outlet that a source is given. Lines and the marks where a gap begins or ends go through one queue in
 the order in which they happened, so that the writer commits them in that order too. Nothing here ever raises into
 the source.
+
+A full queue makes the source wait: that is said in the health and in the event log as soon as it has lasted a
+second, and again when the queue is half empty. A source that is to end never waits: what it has read is taken.
 """
 
 from __future__ import annotations
@@ -11,12 +14,16 @@ import threading
 from dataclasses import replace
 from typing import NamedTuple
 
-from core.clock import Clock
+from core.clock import Clock, span
 from core.events import EventLog
 from core.health import Health, RateLimit, SourceState
 from core.journal import GapMark
 from core.lines import LineQueue
 from core.snapshot import Level
+
+SLOWED_AFTER = 1.0  # seconds that the source has waited until that is worth a word
+ROOM_SLICE = 0.1  # seconds between two looks at whether the source is to end, while the queue is full
+SLOWED = "posts come faster than they are written"
 
 
 class Line(NamedTuple):
@@ -40,7 +47,9 @@ class Connection:
         self._last_byte_at: float | None = None
         self._last_post_at: float | None = None
         self._was_connected = False  # in this run
-        self._gap_open = False
+        self._gap: GapMark | None = None  # that is open
+        self._lost = False  # it opened because a connection was lost, not because it was paused
+        self._waited = 0.0  # seconds that the source has waited for room since the queue was last half empty
         self.lag: float | None = None
         self.expecting_end = False  # the user asked for it: what the source says while it ends opens no gap
 
@@ -49,11 +58,15 @@ class Connection:
     def deliver(self, raw: bytes, received_at: float, *, backfilled: bool = False) -> None:
         """One line, as it came."""
         self._last_post_at = received_at
-        self._queue.put(Line(raw, received_at, backfilled), len(raw))
+        line = Line(raw, received_at, backfilled)
+        if not self._queue.put(line, len(raw), wait=0.0):
+            self._wait_for_room(line)
 
     def touch(self, at: float) -> None:
         """A byte arrived."""
         self._last_byte_at = at
+        if self._waited:
+            self._look_whether_it_keeps_up()
 
     def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:
         """The connection's state changed."""
@@ -70,10 +83,14 @@ class Connection:
                 since = now if state is not before.state else before.since
                 self._health = replace(self._health, state=state, reason=reason, since=since)
             self._health = replace(self._health, wait_until=wait_until)
+            gap, again = self._gap, self._was_connected
             mark = self._mark(before, state, reason, now)
         if mark is not None:
-            self._queue.put(mark)
-        self._tell(before.state, state, reason, wait_until, now)
+            self._queue.put(mark, over=True)
+        if state is SourceState.LIVE and not before.state.connected:
+            self._tell_connected(gap, now, again=again)
+        else:
+            self._tell(before.state, state, reason, wait_until, now)
 
     def rate_limit(self, window: RateLimit) -> None:
         """The source told its window for connects."""
@@ -88,6 +105,8 @@ class Connection:
 
     def health(self) -> Health:
         """The connection's health as it stands."""
+        if self._waited:
+            self._look_whether_it_keeps_up()
         with self._lock:
             return replace(
                 self._health,
@@ -95,6 +114,7 @@ class Connection:
                 last_post_at=self._last_post_at,
                 lag=self.lag,
                 queue=len(self._queue),
+                queue_fill=min(self._queue.fill, 1.0),
             )
 
     @property
@@ -104,8 +124,36 @@ class Connection:
 
     @property
     def reconnects(self) -> int:
-        """Connections made in this run after the first one."""
+        """Connections made in this run after one was lost."""
         return self._health.reconnects
+
+    def _wait_for_room(self, line: Line) -> None:
+        """Hand over a line that found the queue full."""
+        since = self._clock.monotonic()
+        while True:
+            done = self._queue.put(line, len(line.raw), wait=ROOM_SLICE, over=self.expecting_end)
+            now = self._clock.monotonic()
+            self._waited += now - since
+            since = now
+            if self._waited >= SLOWED_AFTER and self._health.slowed_since is None:
+                with self._lock:
+                    self._health = replace(self._health, slowed_since=self._clock.now() - self._waited)
+                waiting = f"{len(self._queue):,} lines wait, and what comes after them waits at the source"
+                self._events.add(Level.WARNING, f"slowed down: {SLOWED}; {waiting}")
+            if done or self._queue.closed:
+                return
+
+    def _look_whether_it_keeps_up(self) -> None:
+        """The source has waited for the writer: note when that is over."""
+        if self._queue.fill > 0.5:
+            return
+        with self._lock:
+            since, waited = self._health.slowed_since, self._waited
+            self._health = replace(self._health, slowed_since=None)
+            self._waited = 0.0
+        if since is not None:
+            length = span(self._clock.now() - since)
+            self._events.add(Level.INFO, f"keeps up again after {length}; the source waited {span(waited)} of it")
 
     def _mark(self, before: Health, state: SourceState, reason: str, now: float) -> GapMark | None:
         """The gap that this change begins or ends. Called with the lock held."""
@@ -113,27 +161,32 @@ class Connection:
             if before.state.connected:
                 return None
             self._last_byte_at = now  # the answer's first bytes
-            if self._was_connected:
+            if self._lost:
                 self._health = replace(self._health, reconnects=before.reconnects + 1)
-            self._was_connected, self._gap_open = True, False
+            self._was_connected, self._gap, self._lost = True, None, False
             return GapMark(now)
-        if self._gap_open:
+        if self._gap is not None:
             return None
         if state is SourceState.STOPPED and self.expecting_end:
             return None  # the next run of this capture notes the span since then
-        if state in (SourceState.STARTING, SourceState.CONNECTING) and not before.state.connected:
-            return None  # the first attempt of a run
-        self._gap_open = True
+        first = state in (SourceState.STARTING, SourceState.CONNECTING) and not before.state.connected
+        if first and not reason:
+            return None  # the first attempt of a run; a second one has a reason
+        self._lost = self._was_connected and state is not SourceState.PAUSED
         # Before the first connection nothing was received since the run began.
-        return GapMark(self._last_byte_at or self._started_at, reason or "connection lost")
+        self._gap = GapMark(self._last_byte_at or self._started_at, reason or "connection lost")
+        return self._gap
+
+    def _tell_connected(self, gap: GapMark | None, now: float, *, again: bool) -> None:
+        """The connection is there: what gap of this run that ends, if any."""
+        words = "connected again" if again else "connected"
+        self._events.add(Level.INFO, f"{words} after {span(now - gap.at)}: {gap.reason}" if gap else words)
 
     def _tell(
         self, before: SourceState, state: SourceState, reason: str, wait_until: float | None, now: float
     ) -> None:
         """One line in the event log for each change that a person would want to know."""
-        if state is SourceState.LIVE and not before.connected:
-            self._events.add(Level.INFO, "connected" if self.reconnects == 0 else "connected again")
-        elif state is SourceState.WAITING:
+        if state is SourceState.WAITING:
             seconds = max((wait_until or now) - now, 0.0)
             wait = f"trying again in {seconds:.0f} s" if seconds >= 1 else "trying again"
             self._events.add(Level.WARNING, f"{reason or 'connection lost'}; {wait}")
