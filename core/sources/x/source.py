@@ -229,9 +229,19 @@ class XSource:
 
     def _take_from_budget(self, outlet: Outlet) -> None:
         """A connect is made now. It is written down first: the process may die at it."""
-        budget = self._budget
-        budget.take(self._clock.monotonic())
-        trouble = self._memory.keep(Left(self._x.base_url, self._clock.now(), budget.tokens, budget.allowed))
+        self._budget.take(self._clock.monotonic())
+        self._remember_budget(outlet)
+
+    def _learn(self, allowed: int, outlet: Outlet) -> None:
+        """X said how many connects it allows."""
+        before = self._budget.allowed
+        self._budget.learn(allowed)
+        if self._budget.allowed != before:
+            self._remember_budget(outlet)
+
+    def _remember_budget(self, outlet: Outlet) -> None:
+        left = Left(self._x.base_url, self._clock.now(), self._budget.tokens, self._budget.allowed)
+        trouble = self._memory.keep(left)
         if trouble and self._untold:
             self._untold = False
             outlet.event(Level.WARNING, f"connects are not remembered for the next start: {trouble}")
@@ -271,7 +281,7 @@ class _Connection:
         """X answered the request to connect."""
         if (window := answers.rate_limit(headers)) is not None:
             self._outlet.rate_limit(window)
-            self._source._budget.learn(window.limit)
+            self._source._learn(window.limit, self._outlet)
 
     def opened(self) -> None:
         """The stream is open."""
