@@ -68,7 +68,7 @@ audit: dev  ## known vulnerabilities in the locked dependencies
 lock: dev  ## choose and pin the newest allowed version of every dependency
 	$(BIN)/uv pip compile -q pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate -o requirements.lock
-	$(BIN)/uv pip compile -q pyproject.toml --group dev --upgrade --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile -q pyproject.toml --group dev --extra web --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate -o requirements-dev.lock
 
 build: dev  ## wheel and source archive in dist/

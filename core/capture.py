@@ -15,6 +15,7 @@ import time
 from dataclasses import asdict, dataclass
 
 from core import sinks, sources
+from core.attach.server import ControlSocket
 from core.clock import Clock, SystemClock, iso
 from core.connection import Connection, Line
 from core.counters import Counters
@@ -22,9 +23,10 @@ from core.delivery import Delivery
 from core.errors import BieberTuiError, SourceRefused, StoreRefused
 from core.events import EventLog
 from core.feed import Feed
+from core.fill import Filler
 from core.health import SourceState
 from core.ingest import Ingest
-from core.journal import GapMark, Journal
+from core.journal import Journal, Mark
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.owner import Owner
@@ -70,12 +72,12 @@ class Capture:
         self._demo = demo
         self._keywords = parse_keywords(settings.keywords).text
         self._events = EventLog(clock)
-        self._queue: LineQueue[Line | GapMark] = LineQueue()
+        self._queue: LineQueue[Line | Mark] = LineQueue()
         self._connection = Connection(source.name, self._queue, self._events, clock)
         self._started_at = clock.now()
         self._rates = RateHistory(self._started_at)
         self._feed = Feed(settings.ui.feed_size)
-        self._session = journal.begin_session(self._started_at, source.name)
+        self._session = journal.begin_session(self._started_at, source.name, self._keywords)
         self._ledger = Ledger(journal.tallies(), journal.settled(sink.target) if sink else None)
         self._ingest = Ingest(
             journal=journal,
@@ -89,13 +91,17 @@ class Capture:
             rates=self._rates,
             settings=settings,
             source=source.name,
+            late=source.capabilities.late,
             max_posts=limits.max_posts,
         )
+        self._filler = Filler(source, journal, self._queue, self._events, clock, self._look_at_gaps)
+        self._ingest.on_page = self._filler.page_is_durable
         self._deliveries = [self._delivery(sink)] if sink else []
         self._control = threading.RLock()  # one command at a time
         self._reader: threading.Thread | None = None
         self._writer = threading.Thread(target=self._write, name="writer", daemon=True)
         self._closing = threading.Event()
+        self._control_socket = ControlSocket(settings.data_dir, self, lambda: self.finish("stopped by a viewer"))
         self._paused = False
         self._stopped = ""
         self._gaps: tuple[Gap, ...] = ()
@@ -112,12 +118,14 @@ class Capture:
         *,
         clock: Clock | None = None,
         demo: bool = False,
+        source: Source | None = None,
     ) -> Capture:
         """Take the data folder and open the journal; nothing connects yet.
 
-        Raises what `parts` raises, AlreadyOwned or JournalError.
+        `source` takes the place of source and sink of the settings. Raises what `parts` raises, AlreadyOwned or
+        JournalError.
         """
-        source, sink = cls.parts(settings)
+        source, sink = (source, None) if source else cls.parts(settings)
         owner = Owner(settings.data_dir)
         try:
             journal = Journal(settings.data_dir)
@@ -157,10 +165,16 @@ class Capture:
         for delivery in self._deliveries:
             delivery.start()
         self._writer.start()
+        if self._source.capabilities.fill:
+            self._filler.start()
         self._start_reader()
+        try:
+            self._control_socket.start()
+        except OSError as error:
+            self._events.add(Level.WARNING, f"nobody can attach: no socket in the data folder ({error.strerror})")
 
     def pause(self) -> None:
-        """Close the stream, so that nothing is billed; the span becomes a gap. Twice is harmless."""
+        """Close the stream and fetch nothing: nothing is billed, the span becomes a gap. Twice is harmless."""
         with self._control:
             if self._paused or self._closing.is_set():
                 return
@@ -176,6 +190,7 @@ class Capture:
             self._paused = False
             self._events.add(Level.INFO, "capture resumed")
             self._start_reader()
+            self._filler.release()
 
     def change_query(self, keywords: str, topic: str) -> None:
         """Capture and keep something else from now on.
@@ -187,6 +202,7 @@ class Capture:
         with self._control:
             if wanted.text != self._keywords:
                 self._source.change_keywords(wanted.text)
+                self._connection.keywords_changed(wanted.text)
                 self._events.add(Level.INFO, f"keywords are now {wanted.text}")
                 self._keywords = wanted.text
             if kept.text != self._ingest.topic.text:
@@ -200,19 +216,22 @@ class Capture:
         """
         deadline = time.monotonic() + STOP_SECONDS
         self._connection.expecting_end = True
+        self._filler.hold()
         self._source.stop()  # also ends a command that waits for the source, and holds the lock
         with self._control:
             if self._closing.is_set():
                 return
             self._stop_reader(1.0)
             self._closing.set()
+            self._control_socket.close()
             self._queue.close()
+            self._filler.stop(0.5)
             self._writer.join(max(deadline - time.monotonic(), 0.5))
             for delivery in self._deliveries:
                 delivery.stop(deadline)
             self._stopped = self._stopped or reason
             self._connection.report(SourceState.STOPPED, self._stopped)
-            self._read_gaps()
+            self._read_gaps(everything=True)
             self._journal.end_session(self._session, self._clock.now(), self._stopped)
             self._journal.close()
             self._owner.release()
@@ -244,6 +263,7 @@ class Capture:
             rows=rows,
             last_seq=last_seq,
             stopped=self._stopped,
+            filling=self._filler.filling,
         )
 
     def report(self) -> dict[str, object]:
@@ -258,6 +278,8 @@ class Capture:
                     "end": None if gap.end is None else iso(gap.end),
                     "reason": gap.reason,
                     "filled": gap.filled,
+                    "fetched": gap.fetched,
+                    "why": gap.why or None,
                 }
                 for gap in self._gaps
             ],
@@ -288,12 +310,19 @@ class Capture:
         self._reader.start()
 
     def _stop_reader(self, patience: float) -> None:
-        """Ask until the thread has ended: a source that was only just started forgets an earlier stop."""
+        """Ask until reader and fill have ended: a source that was only just started forgets an earlier stop."""
         self._connection.expecting_end = True
+        self._filler.hold()
         deadline = time.monotonic() + patience
-        while self._reader is not None and self._reader.is_alive() and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            reading = self._reader is not None and self._reader.is_alive()
+            if not reading and not self._filler.busy:
+                return
             self._source.stop()
-            self._reader.join(0.1)
+            if reading and self._reader is not None:
+                self._reader.join(0.1)
+            else:
+                time.sleep(0.01)
 
     def _read(self) -> None:
         """The reader's thread."""
@@ -318,17 +347,19 @@ class Capture:
                 if self._ingest.marked:
                     self._ingest.marked = False
                     self._read_gaps()
+                    self._filler.wake()
                 if self._ingest.full and not full:
                     full = True
                     self._connection.expecting_end = True
+                    self._filler.hold()
                     self._source.stop()
                 if full and self._ledger.totals.run.pending == 0:
-                    self._finish(f"reached --max-posts {self._limits.max_posts}")
+                    self.finish(f"reached --max-posts {self._limits.max_posts}")
                 elif full:
                     self._give_up_on_refusal()
                 elapsed = self._clock.now() - self._started_at
                 if self._limits.duration is not None and elapsed >= self._limits.duration:
-                    self._finish(f"reached --duration {self._limits.duration:g}")
+                    self.finish(f"reached --duration {self._limits.duration:g}")
                 if self._closing.is_set() and not taken and not len(self._queue):
                     return
         except StoreRefused as error:
@@ -336,8 +367,12 @@ class Capture:
         except Exception as error:  # noqa: BLE001 - as above
             self._end(BieberTuiError(f"the writer failed by a bug: {error!r}"))
 
-    def _read_gaps(self) -> None:
-        self._gaps, self._gap_count = tuple(self._journal.gaps(GAPS_SHOWN)), self._journal.gap_count()
+    def _look_at_gaps(self) -> None:
+        self._ingest.marked = True
+
+    def _read_gaps(self, *, everything: bool = False) -> None:
+        limit = -1 if everything else GAPS_SHOWN
+        self._gaps, self._gap_count = tuple(self._journal.gaps(limit)), self._journal.gap_count()
 
     def _give_up_on_refusal(self) -> None:
         """Whoever waits for the last posts to be settled waits in vain when the store of record has refused."""
@@ -345,8 +380,8 @@ class Capture:
             if status.of_record and status.state is SinkState.REFUSED:
                 self._end(StoreRefused(status.error, "What it did not take is pending in the journal."))
 
-    def _finish(self, reason: str) -> None:
-        """The capture has done what it was asked for."""
+    def finish(self, reason: str) -> None:
+        """The capture has done what it was asked for; whoever started it stops it. Returns at once."""
         if not self.ended.is_set():
             self._stopped = reason
             self.ended.set()

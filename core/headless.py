@@ -11,10 +11,11 @@ import signal
 import sys
 import threading
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from core.capture import Capture
 from core.clock import iso
+from core.plain import one_line
 from core.settings import LogSettings
 from core.snapshot import Level, SinkState, Snapshot
 
@@ -34,7 +35,7 @@ class Log:
             entry = {"time": iso(at), "level": level.value, "event": event, "message": message, **fields}
             text = json.dumps(entry, ensure_ascii=False)
         else:
-            text = f"{iso(at)} {level.value.upper():7} {_one_line(message)}"
+            text = f"{iso(at)} {level.value.upper():7} {one_line(message)}"
         try:
             self._out.write(text + "\n")
             self._out.flush()
@@ -42,10 +43,26 @@ class Log:
             pass
 
 
-def _one_line(text: str) -> str:
-    """Text on one line with control characters made visible: a log is read in a terminal."""
-    lines = " ".join(part.strip() for part in text.splitlines())
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in lines)
+class Followed(Protocol):
+    """What the log needs of a capture, ours or another process's."""
+
+    def snapshot(self, since: int) -> Snapshot:
+        """The present moment."""
+
+    def pause(self) -> None:
+        """Close the stream."""
+
+    def resume(self) -> None:
+        """Open it again."""
+
+
+def follow(viewer: Followed, log_settings: LogSettings) -> int:
+    """Log what a capture of another process does, until a signal; that capture goes on. Returns the exit code."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    _watch(viewer, threading.Event(), Log(log_settings), log_settings.summary_every, stop, [], _Told())
+    return 0
 
 
 def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextIO | None = None) -> int:
@@ -67,7 +84,7 @@ def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextI
     capture.start()
     told = _Told()
     try:
-        _watch(capture, log, log_settings.summary_every, stop, commands, told)
+        _watch(capture, capture.ended, log, log_settings.summary_every, stop, commands, told)
     finally:
         capture.stop(f"stopped by {reasons[0]}" if reasons else "stopped")
     snapshot = capture.snapshot(told.rows)
@@ -104,11 +121,17 @@ class _Told:
 
 
 def _watch(
-    capture: Capture, log: Log, every: float, stop: threading.Event, commands: list[str], told: _Told
+    capture: Followed,
+    ended: threading.Event,
+    log: Log,
+    every: float,
+    stop: threading.Event,
+    commands: list[str],
+    told: _Told,
 ) -> None:
     """Tell what happens until the capture ends or `stop` is set."""
-    next_summary = capture.snapshot().at + every
-    while not stop.wait(TICK) and not capture.ended.is_set():
+    next_summary = capture.snapshot(0).at + every
+    while not stop.wait(TICK) and not ended.is_set():
         while commands:
             # A thread of its own: pausing may take a second, and the log goes on meanwhile.
             threading.Thread(target=getattr(capture, commands.pop(0)), daemon=True).start()

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2b
 
+from core.bounds import Bounds
 from core.connection import Connection, Line
 from core.errors import Undecodable
 from core.feed import Feed
-from core.journal import Batch, Entry, GapMark, Journal, Rejected, Tally
+from core.journal import Batch, Entry, GapMark, Journal, KeywordsMark, Mark, PageMark, Rejected, Tally
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.post import Post
@@ -34,7 +35,7 @@ class Ingest:
         journal: Journal,
         session: int,
         connection: Connection,
-        queue: LineQueue[Line | GapMark],
+        queue: LineQueue[Line | Mark],
         decode: Callable[[bytes], Post],
         topic: Query,
         ledger: Ledger,
@@ -42,8 +43,10 @@ class Ingest:
         rates: RateHistory,
         settings: Settings,
         source: str,
+        late: float = 0.0,
         max_posts: int | None = None,
     ) -> None:
+        """`late` is the number of seconds by which posts may come out of order."""
         self._journal = journal
         self._session = session
         self._connection = connection
@@ -55,9 +58,11 @@ class Ingest:
         self._rates = rates
         self._settings = settings
         self._source = source
+        self._bounds = Bounds(journal.last_id(session), late)
         self._left = max_posts  # posts that may still be consumed in this run; None: no limit
         self._seen_byte_at: float | None = None
         self.marked = False  # a gap began or ended since somebody looked
+        self.on_page: Callable[[], None] = lambda: None  # called when a page of a fill is durable
         self.committed_seq = journal.last_seq()  # rows up to here are counted, sinks may have them
 
     @property
@@ -75,21 +80,34 @@ class Ingest:
         batch = Batch(self._source)
         rows: list[FeedRow] = []
         for item in items:
-            if isinstance(item, GapMark):
-                batch.gaps.append(item)
-            elif not self.full:
-                self._take(item, batch, rows)
-                batch.last_byte_at = item.at
+            if isinstance(item, Line):
+                if not self.full:
+                    self._take(item, batch, rows)
+            elif not (isinstance(item, PageMark) and self.full):  # a page that was not taken is not reached
+                self._mark(item, batch)
         if not items and last_byte_at != self._seen_byte_at:
             # Nothing waits, so every line up to that byte is durable: a crash's gap will begin there.
             batch.last_byte_at = self._seen_byte_at = last_byte_at
+        batch.last_id = self._bounds.newest
         if batch:
             self._commit(batch, rows)
         return len(items)
 
+    def _mark(self, mark: Mark, batch: Batch) -> None:
+        """Take what the connection or a fill noted, with what is known of the posts around it."""
+        if isinstance(mark, GapMark):
+            mark = self._bounds.interrupted(mark)
+            if not mark.reason:
+                batch.last_byte_at = mark.at  # connected: a crash's gap cannot begin earlier
+        elif isinstance(mark, KeywordsMark):
+            self._bounds.newest = ""
+        batch.gaps.append(mark)
+
     def _take(self, line: Line, batch: Batch, rows: list[FeedRow]) -> None:
         """Decode and judge one line."""
         batch.delivered += 1
+        if not line.backfilled:
+            batch.last_byte_at = line.at if line.until is None else line.until
         try:
             post = self._decode(line.raw)
         except Undecodable as error:
@@ -97,6 +115,8 @@ class Ingest:
             batch.quarantined.append(Rejected("", line.at, reason, line.raw))
             return
         batch.consumed += 1
+        if not line.backfilled and (after := self._bounds.seen(post.id, line.at)) is not None:
+            batch.gaps.append(after)
         if self._left is not None:
             self._left -= 1
         matched = self.topic.match(post, quoted=self._settings.match.quoted)
@@ -112,6 +132,8 @@ class Ingest:
         fresh = self._journal.commit(batch, self._session)
         inserted = sum(fresh)
         self.marked = self.marked or bool(batch.gaps)
+        if any(isinstance(mark, PageMark) for mark in batch.gaps):
+            self.on_page()
         if batch.delivered:
             self._ledger.committed(
                 self._source,
@@ -137,9 +159,11 @@ class Ingest:
         consumed: dict[int, int] = {}
         for row in rows:
             second = int(row.received_at)
-            consumed[second] = consumed.get(second, 0) + 1
+            if not row.backfilled:  # rates are those of the stream
+                consumed[second] = consumed.get(second, 0) + 1
             if row.verdict is Verdict.MATCHED:
-                matched[second] = matched.get(second, 0) + 1
+                if not row.backfilled:
+                    matched[second] = matched.get(second, 0) + 1
                 if not next(news):
                     row = replace(row, verdict=Verdict.DUPLICATE)  # noqa: PLW2901 - the same row, corrected
             shown.append(row)

@@ -23,26 +23,26 @@ class _Buckets:
         self._counts: deque[list[int]] = deque([[0, 0] for _ in range(size)], maxlen=size)
         self._last: int | None = None  # number of the newest step
 
-    def advance(self, at: float) -> tuple[float, int] | None:
-        """Move to the step of that time; returns the start and the consumed posts of the step that ended by it."""
+    def advance(self, at: float) -> None:
+        """Move to the step of that time."""
         number = int(at // self.step)
         if self._last is None:
             self._last = number
-        ended = (float(self._last * self.step), self._counts[-1][0]) if number > self._last else None
         for _ in range(min(max(number - self._last, 0), len(self._counts))):
             self._counts.append([0, 0])
         self._last = max(self._last, number)
-        return ended
 
-    def add(self, at: float, consumed: int, matched: int) -> None:
-        """Count posts of that time; older than the oldest step is forgotten."""
+    def add(self, at: float, consumed: int, matched: int) -> int:
+        """Count posts of that time; returns the consumed ones of its step. Older than the oldest is forgotten."""
         self.advance(at)
         assert self._last is not None
         back = self._last - int(at // self.step)
-        if back < len(self._counts):
-            bucket = self._counts[-1 - back]
-            bucket[0] += consumed
-            bucket[1] += matched
+        if back >= len(self._counts):
+            return 0
+        bucket = self._counts[-1 - back]
+        bucket[0] += consumed
+        bucket[1] += matched
+        return bucket[0]
 
     def series(self) -> Series:
         """The counts as they stand."""
@@ -70,21 +70,17 @@ class RateHistory:
     def add(self, at: float, consumed: int, matched: int) -> None:
         """Posts were received at that time (seconds since 1970)."""
         with self._lock:
-            self._tick(at)
             self._any = True
-            self._seconds.add(at, consumed, matched)
+            in_second = self._seconds.add(at, consumed, matched)
+            if in_second > self._peak:
+                self._peak_at, self._peak = float(int(at)), in_second
             self._minutes.add(at, consumed, matched)
-
-    def _tick(self, now: float) -> None:
-        ended = self._seconds.advance(now)
-        if ended is not None and ended[1] > self._peak:
-            self._peak_at, self._peak = ended
-        self._minutes.advance(now)
 
     def rates(self, now: float) -> Rates:
         """The rates as they stand at `now`."""
         with self._lock:
-            self._tick(now)
+            self._seconds.advance(now)
+            self._minutes.advance(now)
             seconds, minutes = self._seconds.series(), self._minutes.series()
             window = min(_WINDOW, max(int(now) - int(self._started_at), 1))
             consumed = sum(seconds.consumed[-1 - window : -1])

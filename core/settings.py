@@ -55,7 +55,16 @@ class XSettings(_Section):
     bearer_token: Secret | None = Field(None, description="the app's bearer token")
     consumer_key: Secret | None = Field(None, description="the app's key, exchanged for a bearer token")
     consumer_secret: Secret | None = Field(None, description="the app's key's secret")
-    backfill: bool = Field(False, description="reserved: gaps are recorded, and not filled yet")
+    backfill: bool = Field(False, description="fill gaps from recent search; X bills what is fetched")
+    backfill_wait: float = Field(
+        45.0, ge=0, description="seconds from a gap's end until it is filled: search lags by half a minute"
+    )
+    backfill_overlap: float = Field(
+        7.0, ge=0, description="seconds before and after a gap that are fetched too: posts come out of order"
+    )
+    backfill_max_posts: int = Field(5000, ge=0, description="posts fetched for one gap at most")
+    backfill_max_posts_per_day: int = Field(20_000, ge=0, description="posts fetched in one day (UTC) at most")
+    backfill_pauses: bool = Field(False, description="fill pauses too")
     stall_after: float = Field(22.0, gt=0, description="seconds without a byte until the stream counts as stalled")
     connect_timeout: float = Field(10.0, gt=0, description="seconds to wait for a connection and its answer")
 

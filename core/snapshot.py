@@ -62,6 +62,9 @@ class SinkStatus:
     retry_at: float | None = None
 
 
+Filled = Literal["no", "partly", "yes"]
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """A span in which the source may have produced posts that we did not receive. `end` None: still open."""
@@ -70,7 +73,23 @@ class Gap:
     start: float
     end: float | None
     reason: str
-    filled: Literal["no", "partly", "yes"] = "no"
+    filled: Filled = "no"
+    fetched: int = 0  # posts that the fill brought
+    why: str = ""  # why it is filled as it is, in words; empty while nothing is to be said
+    number: int = 0  # of the gap in its journal
+    chosen: bool = False  # the user closed the connection: a pause
+    keywords: str = ""  # that were in force; empty when they were not noted
+    last_id: str = ""  # the newest post known before it
+    first_id: str = ""  # the first one seen well after it
+    reached: str = ""  # where its fill goes on, in the source's words
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """The gap that is being filled at this moment, and how that goes, in words."""
+
+    gap: int
+    words: str
 
 
 class Level(StrEnum):
@@ -139,3 +158,6 @@ class Snapshot:
     rows: tuple[FeedRow, ...]  # consumed posts with seq > the `since` that was asked for, oldest first
     last_seq: int  # of the newest consumed post of this run; 0 before the first
     stopped: str = ""  # why the capture ended; empty while it runs
+    view: str = ""  # "attached", "read-only", "replay 10×": how one looks, if not at a capture of one's own
+    epoch: int = 0  # rises when the feed begins anew: a replay went back
+    filling: Filling | None = None  # the gap that is being filled now

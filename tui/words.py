@@ -88,6 +88,11 @@ def minute(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M")
 
 
+def when(at: float, now: float) -> str:
+    """A moment of the last day by its time, an older one by its day: `at 12:41`, `on Nov 23`."""
+    return f"at {minute(at)}" if now - at < 86_400 else datetime.fromtimestamp(at, UTC).strftime("on %b %d")
+
+
 def moment(at: float) -> str:
     """A moment with its day: 2026-11-24 12:41:09 UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

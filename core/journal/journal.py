@@ -22,10 +22,11 @@ from dataclasses import astuple
 from pathlib import Path
 
 from core.errors import JournalError
+from core.journal import gaps
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally
 from core.journal.schema import migrate
 from core.private import open_private
-from core.snapshot import Gap
+from core.snapshot import Filled, Gap
 
 FILE_NAME = "journal.sqlite"
 _READ_BYTES = 8_000_000  # of raw lines that one read hands to a sink, so that 5 MB posts cannot fill the memory
@@ -39,7 +40,7 @@ class Journal:
         self.path = folder / FILE_NAME
         self._lock = threading.Lock()
         os.close(open_private(self.path))
-        with _in_words(self.path):
+        with in_words(self.path):
             self._db = self._connect()
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -65,7 +66,7 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -77,21 +78,14 @@ class Journal:
 
     # -- runs
 
-    def begin_session(self, at: float, source: str) -> int:
-        """A run begins: note the span since the last one as an open gap. Returns the session's number.
-
-        The gap begins at the last durable byte of the run before. It has that run's reason, or says that the run
-        was killed. The first run of a capture has no gap, and a gap that is still open simply goes on.
-        """
+    def begin_session(self, at: float, source: str, keywords: str = "") -> int:
+        """A run begins: note the span since the last one as an open gap. Returns the session's number."""
         with self._transaction() as db:
-            last = db.execute(
-                "SELECT last_byte_at, ended_at, reason FROM sessions ORDER BY session DESC LIMIT 1"
-            ).fetchone()
-            still_open = db.execute('SELECT 1 FROM gaps WHERE source = ? AND "end" IS NULL', (source,)).fetchone()
-            if last and last[0] is not None and not still_open:
-                reason = f"not running: {last[2] or 'stopped'}" if last[1] is not None else "crashed or was killed"
-                db.execute("INSERT INTO gaps (source, start, reason) VALUES (?, ?, ?)", (source, last[0], reason))
-            session = db.execute("INSERT INTO sessions (started_at) VALUES (?)", (at,)).lastrowid
+            last_id = gaps.begin(db, source, at, keywords)
+            session = db.execute(
+                "INSERT INTO sessions (started_at, source, keywords, last_id) VALUES (?, ?, ?, ?)",
+                (at, source, keywords, last_id),
+            ).lastrowid
         assert session is not None
         return session
 
@@ -134,14 +128,17 @@ class Journal:
                     ),
                 )
             for mark in batch.gaps:
-                self._mark(db, batch.source, mark.at, mark.reason)
+                gaps.apply(db, batch.source, session, mark)
             if batch.cursor is not None:
                 db.execute(
                     "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
                     (f"cursor:{batch.source}", batch.cursor),
                 )
             if batch.last_byte_at is not None:
-                db.execute("UPDATE sessions SET last_byte_at = ? WHERE session = ?", (batch.last_byte_at, session))
+                db.execute(
+                    "UPDATE sessions SET last_byte_at = ?, last_id = ? WHERE session = ?",
+                    (batch.last_byte_at, batch.last_id, session),
+                )
         return fresh
 
     @staticmethod
@@ -170,13 +167,6 @@ class Journal:
         )
         return False
 
-    @staticmethod
-    def _mark(db: sqlite3.Connection, source: str, at: float, reason: str) -> None:
-        if not reason:
-            db.execute('UPDATE gaps SET "end" = max(start, ?) WHERE source = ? AND "end" IS NULL', (at, source))
-        elif not db.execute('SELECT 1 FROM gaps WHERE source = ? AND "end" IS NULL', (source,)).fetchone():
-            db.execute("INSERT INTO gaps (source, start, reason) VALUES (?, ?, ?)", (source, at, reason))
-
     # -- sinks
 
     def settle(self, target: str, seq: int, settled: SettledBySource) -> None:
@@ -194,13 +184,13 @@ class Journal:
 
     def sink_cursor(self, target: str) -> int:
         """The last row that the sink has answered for; 0 before the first."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             row = self._db.execute("SELECT seq FROM sink_cursors WHERE target = ?", (target,)).fetchone()
         return int(row[0]) if row else 0
 
     def settled(self, target: str) -> dict[str, Settled]:
         """What the sink has answered for over its life, by source."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             rows = self._db.execute(
                 "SELECT source, stored, duplicate FROM settled WHERE target = ?", (target,)
             ).fetchall()
@@ -210,7 +200,7 @@ class Journal:
 
     def tallies(self) -> dict[str, Tally]:
         """The life's counts by source."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             rows = self._db.execute(
                 "SELECT source, delivered, consumed, quarantined, matched, inserted, repeated FROM counters"
             ).fetchall()
@@ -218,37 +208,45 @@ class Journal:
 
     def last_seq(self) -> int:
         """The number of the newest row ever given; 0 before the first."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'posts'").fetchone()
         return int(row[0]) if row else 0
 
     def gaps(self, limit: int = -1) -> list[Gap]:
         """The life's gaps, oldest first; the last `limit` of them when it is not negative."""
-        with self._lock, _in_words(self.path):
-            rows = self._db.execute(
-                'SELECT source, start, "end", reason, filled FROM gaps ORDER BY gap DESC LIMIT ?', (limit,)
-            ).fetchall()
-        return [Gap(*row) for row in reversed(rows)]
+        with self._lock, in_words(self.path):
+            return gaps.read(self._db, limit=limit)
 
     def gap_count(self) -> int:
         """How many gaps the life has."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             return int(self._db.execute("SELECT count(*) FROM gaps").fetchone()[0])
+
+    def last_id(self, session: int) -> str:
+        """The newest post that came over the connection, as that session knows it; empty when none is known."""
+        with self._lock, in_words(self.path):
+            row = self._db.execute("SELECT last_id FROM sessions WHERE session = ?", (session,)).fetchone()
+        return str(row[0])
+
+    def end_fill(self, gap: Gap, filled: Filled, why: str) -> None:
+        """The fill of that gap came to its end, for now or for good; `why` it is filled as it is."""
+        with self._transaction() as db:
+            gaps.end_fill(db, gap, filled, why)
 
     def cursor(self, source: str) -> str | None:
         """Where the source had got to, in its own words."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             row = self._db.execute("SELECT value FROM meta WHERE key = ?", (f"cursor:{source}",)).fetchone()
         return str(row[0]) if row else None
 
     def reader(self) -> JournalReader:
         """A connection of its own for one other thread."""
-        with _in_words(self.path):
+        with in_words(self.path):
             return JournalReader(self._connect(), self.path)
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock, _in_words(self.path):
+        with self._lock, in_words(self.path):
             self._db.close()
 
 
@@ -258,14 +256,14 @@ class JournalReader:
     def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         self._db = db
         self._path = path
-        with _in_words(path):
+        with in_words(path):
             db.execute("PRAGMA query_only = ON")
 
     def rows_after(self, seq: int, limit: int) -> list[Row]:
         """Up to `limit` rows with a higher number, in order; fewer when they are large."""
         rows: list[Row] = []
         size = 0
-        with _in_words(self._path):
+        with in_words(self._path):
             found = self._db.execute(
                 "SELECT seq, source, id, received_at, matched, backfilled, raw FROM posts WHERE seq > ?"
                 " ORDER BY seq LIMIT ?",
@@ -281,13 +279,23 @@ class JournalReader:
             found.close()  # an open read would keep the write-ahead log from being trimmed
         return rows
 
+    def gaps(self, source: str) -> list[Gap]:
+        """That source's gaps, oldest first."""
+        with in_words(self._path):
+            return gaps.read(self._db, "source = ?", (source,))
+
+    def fetched_on(self, source: str, at: float) -> int:
+        """Posts that fills have brought on that moment's day (UTC)."""
+        with in_words(self._path):
+            return gaps.fetched_on(self._db, source, at)
+
     def close(self) -> None:
         """Let go of the connection."""
         self._db.close()
 
 
 @contextmanager
-def _in_words(path: Path) -> Iterator[None]:
+def in_words(path: Path) -> Iterator[None]:
     """SQLite's errors as words for the person who can mend them."""
     try:
         yield

@@ -30,10 +30,43 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class GapMark:
-    """The connection went down (`reason` given) or came back (`reason` empty) at that moment."""
+    """The connection went down (`reason` given) or came back (`reason` empty) at that moment.
+
+    `last_id` is the newest post known then. `chosen`: the user closed the connection.
+    """
 
     at: float
     reason: str = ""
+    chosen: bool = False
+    last_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AfterMark:
+    """A post that was seen well after the connection was back: the span of the gaps before it ends there."""
+
+    first_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordsMark:
+    """The source captures something else from that moment on: a gap that is open then falls into two."""
+
+    at: float
+    keywords: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageMark:
+    """So many posts were fetched for a gap; `reached` is the place in the source's words to go on from."""
+
+    gap: int
+    posts: int
+    reached: str
+    at: float
+
+
+Mark = GapMark | AfterMark | KeywordsMark | PageMark
 
 
 @dataclass(slots=True)
@@ -46,9 +79,10 @@ class Batch:
     entries: list[Entry] = field(default_factory=list)
     filtered: list[Rejected] = field(default_factory=list)  # only with journal.scope = "all"
     quarantined: list[Rejected] = field(default_factory=list)
-    gaps: list[GapMark] = field(default_factory=list)
+    gaps: list[Mark] = field(default_factory=list)  # in the order in which it happened
     cursor: str | None = None
     last_byte_at: float | None = None
+    last_id: str = ""  # the newest post so far that came over the connection
 
     def __bool__(self) -> bool:
         return bool(self.delivered or self.gaps or self.cursor or self.last_byte_at)

@@ -70,7 +70,26 @@ CREATE TABLE sessions (
 ) STRICT;
 """
 
-STEPS: tuple[str, ...] = (_V1,)
+# What a gap needs to be filled. Gaps of an older version have no keywords: they stay as they are.
+_FILL = """
+ALTER TABLE gaps ADD COLUMN chosen INTEGER NOT NULL DEFAULT 0;     -- the user closed the connection: a pause
+ALTER TABLE gaps ADD COLUMN keywords TEXT NOT NULL DEFAULT '';     -- that were in force
+ALTER TABLE gaps ADD COLUMN last_id TEXT NOT NULL DEFAULT '';      -- the newest post known before it
+ALTER TABLE gaps ADD COLUMN first_id TEXT NOT NULL DEFAULT '';     -- the first one seen well after it
+ALTER TABLE gaps ADD COLUMN fetched INTEGER NOT NULL DEFAULT 0;    -- posts that the fill brought
+ALTER TABLE gaps ADD COLUMN reached TEXT NOT NULL DEFAULT '';      -- where the fill goes on, in the source's words
+ALTER TABLE gaps ADD COLUMN why TEXT NOT NULL DEFAULT '';          -- why it is filled as it is
+ALTER TABLE sessions ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN keywords TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN last_id TEXT NOT NULL DEFAULT '';
+
+-- Posts that fills have brought, by day in UTC: what a bound for the day is held against.
+CREATE TABLE fetched (
+    source TEXT NOT NULL, day TEXT NOT NULL, posts INTEGER NOT NULL, PRIMARY KEY (source, day)
+) STRICT, WITHOUT ROWID;
+"""
+
+STEPS: tuple[str, ...] = (_V1, _FILL)
 VERSION = len(STEPS)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -105,6 +106,7 @@ def test_a_reader_that_is_held_up_too_long_is_dropped_by_x_and_what_is_lost_is_i
         report = capture.report()
         first, second = sent_on(sim, 1), sent_on(sim, 2)
         lost = {record.post for record in sim.sent if record.kind == "lost"}
+        sent_at = {record.post: record.at for record in sim.sent if record.post}
     balanced(report)
     ids = journal_ids(tmp_path)
     assert ids[-len(second) :] == second
@@ -113,7 +115,13 @@ def test_a_reader_that_is_held_up_too_long_is_dropped_by_x_and_what_is_lost_is_i
     assert not lost & set(ids)
     assert len(lost) == 5000
     assert [gap["reason"].partition(" to ")[0] for gap in report["gaps"]] == ["the connection"]
-    assert report["gaps"][0]["end"]
+    begin, end = (datetime.fromisoformat(report["gaps"][0][name]).timestamp() for name in ("start", "end"))
+    missing = set(sent_at) - set(ids)
+    assert lost <= missing
+    # The gap begins where the reading began to wait: long before the last bytes were read, and all that is missing
+    # was sent within it.
+    assert begin <= min(sent_at[post] for post in missing)
+    assert max(sent_at[post] for post in missing) <= end
 
 
 def sent_on(sim: Simulator, connection: int) -> list[str]:

@@ -85,10 +85,11 @@ def test_a_pause_after_a_loss_does_not_hide_the_loss(connection, queue, clock):
     connect(connection, clock, 101)
     connection.touch(110.0)
     connection.report(SourceState.WAITING, "X 503", wait_until=120.0)
+    clock.time = 115.0
     connection.report(SourceState.PAUSED, "paused by you")
     connect(connection, clock, 130)
     assert connection.reconnects == 1
-    assert marks(queue)[1:] == [GapMark(110.0, "X 503"), GapMark(130)]
+    assert marks(queue)[1:] == [GapMark(110.0, "X 503"), GapMark(115.0, "paused by you", True), GapMark(130)]
 
 
 def test_the_log_says_how_long_a_loss_lasted_and_why_also_when_it_is_mended_at_once(connection, clock):
@@ -145,7 +146,7 @@ def test_a_pause_is_a_gap_whatever_the_source_says_while_it_ends(connection, que
     connection.report(SourceState.PAUSED, "paused by you")
     connection.expecting_end = False
     connect(connection, clock, 130)
-    assert marks(queue)[1:] == [GapMark(120.0, "paused by you"), GapMark(130)]
+    assert marks(queue)[1:] == [GapMark(120.0, "paused by you", chosen=True), GapMark(130)]
 
 
 def test_a_refusal_leaves_the_gap_open(connection, queue, clock):
@@ -248,3 +249,64 @@ def test_a_queue_that_is_closed_lets_a_waiting_source_go(short_queue):
     with reading(connection, 30):
         wait_until(lambda: len(short_queue) == 10)
         short_queue.close()
+
+
+@pytest.fixture
+def held_up(short_queue, clock):
+    """A source that found the queue full at 200: what came after that moment may be on its way still."""
+    connection = Connection("x", short_queue, EventLog(clock), clock)
+    connect(connection, clock, 101)
+    short_queue.take(99, 0, 0)
+    for number in range(10):
+        connection.deliver(b"%d" % number, 150.0)
+    clock.time = 200.0
+    late = threading.Thread(target=connection.deliver, args=(b"10", 200.0))
+    late.start()
+    wait_until(lambda: connection._behind_since is not None)
+    clock.time = 230.0
+    connection.touch(200.0)
+    short_queue.take(99, 0, 0)
+    late.join(10)
+    connection.touch(200.0)
+    return connection
+
+
+def reads(connection, clock, at):
+    """Bytes that were read at that moment, and handed over at once."""
+    clock.time = at
+    connection.deliver(b"line", at)
+    connection.touch(at)
+
+
+def test_a_gap_after_a_wait_begins_where_the_source_began_to_wait(held_up, short_queue, clock):
+    reads(held_up, clock, 230.01)
+    clock.time = 231.0
+    held_up.report(SourceState.CONNECTING, "reset")
+    assert held_up.health().last_byte_at == 230.01
+    *_, line, mark = short_queue.take(99, 0, 0)
+    assert mark == GapMark(200.0, "reset")
+    assert (line.at, line.until) == (230.01, 200.0)
+
+
+def test_a_source_that_waits_for_bytes_again_has_none_left_that_had_to_wait(held_up, short_queue, clock):
+    reads(held_up, clock, 230.2)
+    reads(held_up, clock, 230.3)
+    held_up.report(SourceState.CONNECTING, "reset")
+    *_, line, mark = short_queue.take(99, 0, 0)
+    assert mark == GapMark(230.3, "reset")
+    assert (line.at, line.until) == (230.3, None)
+
+
+def test_after_a_minute_without_a_wait_nothing_is_left_however_fast_it_comes(held_up, short_queue, clock):
+    for step in range(4000):
+        reads(held_up, clock, 230.0 + step * 0.02)
+        short_queue.take(99, 0, 0)
+    held_up.report(SourceState.CONNECTING, "reset")
+    assert short_queue.take(99, 0, 0) == [GapMark(230.0 + 3999 * 0.02, "reset")]
+
+
+def test_a_new_connection_is_not_behind(held_up, short_queue, clock):
+    held_up.report(SourceState.CONNECTING, "reset")
+    connect(held_up, clock, 240.0)
+    held_up.touch(241.0)
+    assert held_up.last_byte_at == 241.0

@@ -14,6 +14,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from core.clock import Clock, SystemClock
@@ -22,17 +23,21 @@ from core.health import SourceState
 from core.post import Post
 from core.settings import Settings, XSettings
 from core.snapshot import Level
-from core.sources.base import Capabilities, Outlet, Source
+from core.sources.base import Capabilities, FillOutlet, FillResult, Missing, Outlet, Source
 from core.sources.x import answers
 from core.sources.x.answers import Ending, Failed, Kind
 from core.sources.x.auth import Credentials
 from core.sources.x.backoff import HEALTHY_AFTER, Backoff, ConnectBudget
 from core.sources.x.decode import decode
+from core.sources.x.filling import Filling
 from core.sources.x.framing import Lines
 from core.sources.x.memory import Left, Memory
 from core.sources.x.rules import listed, reconcile
+from core.sources.x.search import Search, SearchClient
 from core.sources.x.stream import XClient
 from core.sources.x.transport import Breaker
+
+C = TypeVar("C", bound=XClient)
 
 QUIET_AFTER = 30.0  # seconds without a post
 RULE_TRIES = 6  # answers of "no rules" in a row until we give up; X applies a rule within 20 s
@@ -45,7 +50,6 @@ class XSource:
     """X's filtered stream as a Source."""
 
     name = "x"
-    capabilities = Capabilities(filters_upstream=True, live_query=True)
 
     def __init__(
         self,
@@ -60,10 +64,18 @@ class XSource:
 
         Raises ConfigError when credentials are missing or x.base_url is no address."""
         _check_url(x.base_url)
+        self.capabilities = Capabilities(
+            fill=x.backfill,
+            fill_after=x.backfill_wait,
+            late=x.backfill_overlap,
+            filters_upstream=True,
+            live_query=True,
+        )
         self._x = x
         self._keywords = keywords
         self._clock = clock or SystemClock()
         self._credentials = Credentials(x)
+        self._random = random
         self._backoff = Backoff(random)
         self._budget = ConnectBudget()
         self._memory = memory or Memory(None)
@@ -71,6 +83,7 @@ class XSource:
         self._untold = True  # that the memory cannot be written
         self._breaker = Breaker()  # of `run`
         self._change_breaker = Breaker()  # of `change_keywords`
+        self._fill_breaker = Breaker()  # of `fill`
         self._rules_lock = threading.Lock()  # one reconciliation at a time
         self._rules_known = False  # our rule at X equals the keywords
         self._rule_tries = 0
@@ -102,9 +115,10 @@ class XSource:
         outlet.report(SourceState.STOPPED, "stopped")
 
     def stop(self) -> None:
-        """End `run`, and a change of keywords, within one second."""
+        """End `run`, a change of keywords and a fill within one second."""
         self._breaker.trip()
         self._change_breaker.trip()
+        self._fill_breaker.trip()
 
     def change_keywords(self, keywords: str) -> None:
         """Make X filter by other keywords, on the open connection.
@@ -116,7 +130,7 @@ class XSource:
         if not self._lock_rules(self._change_breaker):
             raise Unavailable("stopped")
         try:
-            with self._client(self._change_breaker) as client:
+            with self._client(self._change_breaker, XClient) as client:
                 client.authorize(self._credentials.token(client.exchange))
                 self._rules_known = False
                 self._news += reconcile(client, keywords)
@@ -130,11 +144,19 @@ class XSource:
         finally:
             self._rules_lock.release()
 
+    def fill(self, missing: Missing, outlet: FillOutlet) -> FillResult:
+        """Fetch the posts of a gap from recent search. A stop that comes before it has begun is forgotten."""
+        breaker = self._fill_breaker
+        breaker.reset()
+        with self._client(breaker, SearchClient) as client:
+            search = Search(client, self._credentials, breaker, self._clock, self._random, outlet.progress)
+            return Filling(self._x, search, self._clock, missing, outlet).run()
+
     def probe(self) -> list[str]:
         """Ask X for our rules: free, and it needs the same token and access as the stream."""
         self._change_breaker.reset()
         try:
-            with self._client(self._change_breaker) as client:
+            with self._client(self._change_breaker, XClient) as client:
                 client.authorize(self._credentials.token(client.exchange))
                 rules = listed(client)
         except Failed as failure:
@@ -153,8 +175,8 @@ class XSource:
     def _stopped(self) -> bool:
         return self._breaker.tripped.is_set()
 
-    def _client(self, breaker: Breaker) -> XClient:
-        return XClient(
+    def _client(self, breaker: Breaker, kind: type[C]) -> C:
+        return kind(
             self._x.base_url,
             breaker,
             self._clock,
@@ -172,7 +194,7 @@ class XSource:
         """One connection, from the rules to its end."""
         connection = _Connection(self, outlet)
         try:
-            with self._client(self._breaker) as client:
+            with self._client(self._breaker, XClient) as client:
                 client.authorize(self._credentials.token(client.exchange))
                 if not self._rules_known:
                     self._reconcile(client)
@@ -301,7 +323,6 @@ class _Connection:
         """
         at = self._clock.now()
         self._last_byte = self._clock.monotonic()
-        self._outlet.touch(at)
         lines = self._lines.feed(data)
         posts = False
         for line in lines:
@@ -315,6 +336,8 @@ class _Connection:
                 self._outlet.report(SourceState.LIVE, "posts again")
             posts = True
             self._outlet.deliver(line, at)
+        if lines:
+            self._outlet.touch(at)
         if self._source._news:
             self.tell_news()
         now = self._clock.monotonic()  # after the lines, because handing them over may have had to wait
