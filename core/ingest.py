@@ -113,7 +113,7 @@ class Ingest:
         """Decode and judge one line."""
         batch.delivered += 1
         if not line.backfilled:
-            batch.last_byte_at = line.at
+            batch.last_byte_at = line.at if line.until is None else line.until
         try:
             post = self._decode(line.raw)
         except Undecodable as error:
