@@ -14,11 +14,12 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 
-from core import sinks, sources
+from core import crashpoint, sinks, sources
 from core.attach.server import ControlSocket
 from core.clock import Clock, SystemClock, iso
 from core.connection import Connection, Line
 from core.counters import Counters
+from core.crashpoint import Point
 from core.delivery import Delivery
 from core.errors import BieberTuiError, SourceRefused, StoreRefused
 from core.events import EventLog
@@ -180,6 +181,7 @@ class Capture:
                 return
             self._paused = True
             self._stop_reader(2.0)
+            crashpoint.reach(Point.PAUSING)
             self._connection.report(SourceState.PAUSED, "paused by you")
 
     def resume(self) -> None:
@@ -188,6 +190,7 @@ class Capture:
             if not self._paused or self._closing.is_set():
                 return
             self._paused = False
+            crashpoint.reach(Point.RESUMING)
             self._events.add(Level.INFO, "capture resumed")
             self._start_reader()
             self._filler.release()

@@ -16,7 +16,9 @@ import threading
 from dataclasses import replace
 from typing import NamedTuple
 
+from core import crashpoint
 from core.clock import Clock, span
+from core.crashpoint import Point
 from core.events import EventLog
 from core.health import Health, RateLimit, SourceState
 from core.journal import GapMark, KeywordsMark, Mark
@@ -44,6 +46,7 @@ class Connection:
 
     def __init__(self, source: str, queue: LineQueue[Line | Mark], events: EventLog, clock: Clock) -> None:
         self._queue = queue
+        self._put = crashpoint.after(Point.LINE_READ, queue.put)
         self._events = events
         self._clock = clock
         self._lock = threading.Lock()
@@ -68,7 +71,7 @@ class Connection:
         """One line, as it came."""
         self._last_post_at = received_at
         line = Line(raw, received_at, backfilled, self._behind_since)
-        if not self._queue.put(line, len(raw), wait=0.0):
+        if not self._put(line, len(raw), wait=0.0):
             self._wait_for_room(line)
 
     def touch(self, at: float) -> None:

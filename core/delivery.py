@@ -14,7 +14,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from core import crashpoint
 from core.clock import Clock
+from core.crashpoint import Point
 from core.errors import BieberTuiError, StoreRefused, Unavailable
 from core.events import EventLog
 from core.journal import Journal, Row, Settled
@@ -152,9 +154,11 @@ class Delivery:
             rows = [row for row in rows_after(self._cursor, self._batch_size) if row.seq <= limit]
             if not rows:
                 return
+            crashpoint.reach(Point.SINK_READ)
             began = time.perf_counter()
             outcomes = self._sink.write([self._stored(row) for row in rows])
             self._write_ms.append((time.perf_counter() - began) * 1000)
+            crashpoint.reach(Point.SINK_WRITTEN)
             self._settle(rows, outcomes)
             self._say_ok()
 
@@ -178,6 +182,7 @@ class Delivery:
             counts[row.source] = counts.get(row.source, Settled()) + one
         both = {source: run.get(source, Settled()) + earlier.get(source, Settled()) for source in {*run, *earlier}}
         self._journal.settle(self._sink.target, rows[-1].seq, both)
+        crashpoint.reach(Point.CURSOR_MOVED)
         self._cursor = rows[-1].seq
         if self._on_settled is not None:
             self._on_settled(run, earlier)

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2b
 
+from core import crashpoint
 from core.bounds import Bounds
 from core.connection import Connection, Line
+from core.crashpoint import Point
 from core.errors import Undecodable
 from core.feed import Feed
 from core.journal import Batch, Entry, GapMark, Journal, KeywordsMark, Mark, PageMark, Rejected, Tally
@@ -25,6 +27,8 @@ from core.snapshot import FeedRow, Verdict
 
 TICK = 0.25  # seconds between two looks at the time when no line comes
 QUARANTINE_REASON_LENGTH = 200
+
+Match = Callable[..., tuple[str, ...] | None]  # a topic's verdict on a post: the terms that matched, or None
 
 
 class Ingest:
@@ -51,7 +55,7 @@ class Ingest:
         self._session = session
         self._connection = connection
         self._queue = queue
-        self._decode = decode
+        self._decode = crashpoint.after(Point.DECODED, decode)
         self.topic = topic
         self._ledger = ledger
         self._feed = feed
@@ -79,13 +83,15 @@ class Ingest:
         items = self._queue.take(self._settings.journal.batch_size, TICK, self._settings.journal.batch_age)
         batch = Batch(self._source)
         rows: list[FeedRow] = []
+        take = crashpoint.after(Point.IN_BATCH, self._take)
+        match = crashpoint.after(Point.MATCHED, self.topic.match)
         for item in items:
             if isinstance(item, Line):
                 if not self.full:
-                    self._take(item, batch, rows)
+                    take(item, match, batch, rows)
             elif not (isinstance(item, PageMark) and self.full):  # a page that was not taken is not reached
                 self._mark(item, batch)
-        if not items and last_byte_at != self._seen_byte_at:
+        if not items and not self.full and last_byte_at != self._seen_byte_at:
             # Nothing waits, so every line up to that byte is durable: a crash's gap will begin there.
             batch.last_byte_at = self._seen_byte_at = last_byte_at
         batch.last_id = self._bounds.newest
@@ -103,7 +109,7 @@ class Ingest:
             self._bounds.newest = ""
         batch.gaps.append(mark)
 
-    def _take(self, line: Line, batch: Batch, rows: list[FeedRow]) -> None:
+    def _take(self, line: Line, match: Match, batch: Batch, rows: list[FeedRow]) -> None:
         """Decode and judge one line."""
         batch.delivered += 1
         if not line.backfilled:
@@ -119,7 +125,7 @@ class Ingest:
             batch.gaps.append(after)
         if self._left is not None:
             self._left -= 1
-        matched = self.topic.match(post, quoted=self._settings.match.quoted)
+        matched = match(post, quoted=self._settings.match.quoted)
         verdict = Verdict.FILTERED if matched is None else Verdict.MATCHED
         seq = self._feed.last_seq + len(rows) + 1
         rows.append(FeedRow(seq, post, verdict, matched or (), line.at, line.backfilled))
@@ -129,7 +135,9 @@ class Ingest:
             batch.filtered.append(Rejected(post.id, line.at, "", line.raw))
 
     def _commit(self, batch: Batch, rows: list[FeedRow]) -> None:
+        crashpoint.reach(Point.BEFORE_TRANSACTION)
         fresh = self._journal.commit(batch, self._session)
+        crashpoint.reach(Point.COMMITTED)
         inserted = sum(fresh)
         self.marked = self.marked or bool(batch.gaps)
         if any(isinstance(mark, PageMark) for mark in batch.gaps):
@@ -148,8 +156,10 @@ class Ingest:
             )
             if inserted:
                 self.committed_seq = self._journal.last_seq()
+        crashpoint.reach(Point.COUNTED)
         if rows:
             self._show(rows, fresh)
+            crashpoint.reach(Point.SHOWN)
 
     def _show(self, rows: list[FeedRow], fresh: list[bool]) -> None:
         """Hand the batch to the feed and the rates, now that it is durable."""

@@ -25,7 +25,7 @@ from core.errors import ConfigError
 ENV_PREFIX = "BIEBER_TUI_"
 
 # Variables with our prefix that are no settings: for the Makefile and the tests, and the profile's name.
-NOT_SETTINGS = frozenset({f"{ENV_PREFIX}CACHE", f"{ENV_PREFIX}PROFILE"})
+NOT_SETTINGS = frozenset({f"{ENV_PREFIX}CACHE", f"{ENV_PREFIX}CRASH", f"{ENV_PREFIX}PROFILE"})
 
 SEE_LIST = "`bieber-tui settings` lists every setting."
 

@@ -12,10 +12,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from core import __version__
 from core.errors import BieberTuiError, ConfigError, SourceRefused, Unavailable
+
+if TYPE_CHECKING:
+    from core.attach.store import StoreViewer
+    from core.attach.viewer import Viewer
 
 COMMANDS = {
     "demo": "the same over a simulator of X on this machine: nothing to configure, nothing is billed",
@@ -141,6 +145,13 @@ def _warn_of_unknown_variables() -> None:
         _say(f"warning: the variable {variable} names no setting and is ignored")
 
 
+def _arm_crash_point() -> None:
+    if value := os.environ.pop("BIEBER_TUI_CRASH", ""):
+        from core import crashpoint
+
+        _say(f"warning: {crashpoint.arm(value)}")
+
+
 def _say(text: str) -> None:
     print(f"bieber-tui: {text}", file=sys.stderr)  # noqa: T201 - words for the user
 
@@ -156,6 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return ConfigError.exit_code
         command, arguments = found, arguments[1:]
     try:
+        _arm_crash_point()
         return command(arguments)
     except BieberTuiError as error:
         _say(f"error: {error}")
@@ -259,6 +271,9 @@ def _attach(arguments: list[str]) -> int:
         "Watch a capture that runs on this machine. Several can watch at once; leaving (q) does not end the\n"
         "capture, and the view survives the capture's restart. Over SSH: ssh -t HOST bieber-tui attach",
     )
+    parser.add_argument(
+        "target", nargs="?", metavar="URL", help="mongodb://… or `store` (the setting): a read-only view of it"
+    )
     _add_settings(parser)
     parser.add_argument("--read-only", action="store_true", help="look, and let no key steer the capture")
     parser.add_argument("--no-ui", action="store_true", help="no screen: the capture's log lines on stderr")
@@ -268,13 +283,23 @@ def _attach(arguments: list[str]) -> int:
     )
     args = parser.parse_args(arguments)
     _warn_of_unknown_variables()
+    if args.target not in (None, "store"):
+        args.store = args.target
     settings = core_settings.load(_overrides(args), args.profile)
+    if args.target is not None and settings.store is None:
+        raise ConfigError("no store is set", "Name one: bieber-tui attach mongodb://HOST/DATABASE")
     web = "TEXTUAL_DRIVER" in os.environ  # a browser's terminal, see `serve`
     if not (args.no_ui or args.send or web or _has_terminal()):
         raise _no_terminal()
-    from core.attach.viewer import Viewer
+    viewer: Viewer | StoreViewer
+    if args.target is not None and settings.store is not None:
+        from core.attach.store import StoreViewer
 
-    viewer = Viewer(settings.data_dir, feed_size=settings.ui.feed_size, read_only=args.read_only)
+        viewer = StoreViewer(settings.store.get_secret_value(), settings.mongodb, feed_size=settings.ui.feed_size)
+    else:
+        from core.attach.viewer import Viewer
+
+        viewer = Viewer(settings.data_dir, feed_size=settings.ui.feed_size, read_only=args.read_only)
     try:
         if args.send:
             viewer.send(args.send)

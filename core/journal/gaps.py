@@ -10,6 +10,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import fields
 
+from core import crashpoint
+from core.crashpoint import Point
 from core.journal.records import AfterMark, GapMark, KeywordsMark, Mark, PageMark
 from core.snapshot import Filled, Gap
 
@@ -21,11 +23,13 @@ _COLUMNS = {field.name: "gap" if field.name == "number" else f'"{field.name}"' f
 def begin(db: sqlite3.Connection, source: str, at: float, keywords: str) -> str:
     """A run begins: note the span since the last one as an open gap. Returns the newest post known, or nothing.
 
-    The gap begins at the last durable byte of the run before. It has that run's reason, or says that the run was
-    killed. The first run of a capture has no gap, and a gap that is still open simply goes on.
+    The gap begins at the last durable byte of the run before, or where a run began that was killed before it had
+    one. It has that run's reason, or says that it was killed. The first run of a capture has no gap, one that
+    ended in order and never heard a byte leaves none, and a gap that is still open simply goes on.
     """
     last = db.execute(
-        "SELECT last_byte_at, ended_at, reason, keywords, last_id FROM sessions WHERE source IN (?, '')"
+        "SELECT coalesce(last_byte_at, iif(ended_at IS NULL, started_at, NULL)), ended_at, reason, keywords,"
+        " last_id FROM sessions WHERE source IN (?, '')"
         " ORDER BY session DESC LIMIT 1",
         (source,),
     ).fetchone()
@@ -45,9 +49,12 @@ def apply(db: sqlite3.Connection, source: str, session: int, mark: Mark) -> None
     """Note what a mark says."""
     match mark:
         case GapMark(at=at, reason=""):
-            db.execute('UPDATE gaps SET "end" = max(start, ?) WHERE source = ? AND "end" IS NULL', (at, source))
+            closed = 'UPDATE gaps SET "end" = max(start, ?) WHERE source = ? AND "end" IS NULL'
+            if db.execute(closed, (at, source)).rowcount:
+                crashpoint.reach(Point.GAP_CLOSED)
         case GapMark():
-            _begin_gap(db, source, session, mark)
+            if _begin_gap(db, source, session, mark):
+                crashpoint.reach(Point.GAP_OPENED)
         case AfterMark(first_id=first_id):
             _settle(db, source, first_id)
         case KeywordsMark(at=at, keywords=keywords):
@@ -116,7 +123,8 @@ def _insert(
     )
 
 
-def _begin_gap(db: sqlite3.Connection, source: str, session: int, mark: GapMark) -> None:
+def _begin_gap(db: sqlite3.Connection, source: str, session: int, mark: GapMark) -> bool:
+    """Open a gap, or split the open one; False when that one simply goes on."""
     if mark.chosen:
         _settle(db, source, mark.last_id)  # what comes after the pause is no bound for what was lost before it
     gap = _open(db, source)
@@ -125,6 +133,9 @@ def _begin_gap(db: sqlite3.Connection, source: str, session: int, mark: GapMark)
         _insert(db, source, mark.at, mark.reason, keywords[0], chosen=mark.chosen, last_id=mark.last_id)
     elif gap.chosen != mark.chosen:
         _split(db, gap, mark.at, reason=mark.reason, chosen=mark.chosen)
+    else:
+        return False
+    return True
 
 
 def _split(

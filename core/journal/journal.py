@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 
+from core import crashpoint
+from core.crashpoint import Point
 from core.errors import JournalError
 from core.journal import gaps
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally
@@ -87,12 +89,14 @@ class Journal:
                 (at, source, keywords, last_id),
             ).lastrowid
         assert session is not None
+        crashpoint.reach(Point.SESSION_BEGUN)
         return session
 
     def end_session(self, session: int, at: float, reason: str) -> None:
         """The run ended in good order."""
         with self._transaction() as db:
             db.execute("UPDATE sessions SET ended_at = ?, reason = ? WHERE session = ?", (at, reason, session))
+        crashpoint.reach(Point.SESSION_ENDED)
 
     # -- posts
 
@@ -111,6 +115,7 @@ class Journal:
                     [(batch.source, item.received_at, item.reason, item.raw) for item in batch.quarantined],
                 )
             if batch.delivered:
+                crashpoint.reach(Point.IN_TRANSACTION)
                 inserted = sum(fresh)
                 db.execute(
                     "INSERT INTO counters VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
@@ -139,6 +144,7 @@ class Journal:
                     "UPDATE sessions SET last_byte_at = ?, last_id = ? WHERE session = ?",
                     (batch.last_byte_at, batch.last_id, session),
                 )
+            crashpoint.reach(Point.BEFORE_COMMIT)
         return fresh
 
     @staticmethod

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from core import crashpoint
+from core.crashpoint import Point
 from core.errors import JournalError
 
 APPLICATION_ID = 0x62696562  # "bieb": tells a journal from any other SQLite file
@@ -112,7 +114,10 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
             "A newer bieber-tui wrote it, and it was left untouched. Install that version again.",
         )
     for number in range(found, VERSION):
-        db.executescript(
-            f"BEGIN IMMEDIATE;\n{STEPS[number]}\n"
-            f"PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number + 1};\nCOMMIT;"
-        )
+        crashpoint.reach(Point.MIGRATION_BEGINS)
+        db.executescript(f"BEGIN IMMEDIATE;\n{STEPS[number]}")
+        crashpoint.reach(Point.IN_MIGRATION)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {number + 1}")
+        db.execute("COMMIT")
+        crashpoint.reach(Point.MIGRATED)

@@ -101,7 +101,7 @@ def test_a_kill_is_found_at_the_next_start(tmp_path):
 
 def test_a_run_that_never_heard_a_byte_leaves_no_gap_to_the_next(tmp_path):
     with Journal(tmp_path) as journal:
-        journal.begin_session(0.0, "x")
+        journal.end_session(journal.begin_session(0.0, "x"), 50.0, "stopped by you")
         journal.begin_session(60.0, "x")
         assert journal.gaps() == []
 
