@@ -86,7 +86,7 @@ class Connection:
 
     def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:
         """The connection's state changed."""
-        if self.expecting_end and state is not SourceState.PAUSED:
+        if self.expecting_end and state is not SourceState.PAUSED and not state.connected:
             if state is not SourceState.STOPPED:
                 return
             reason = reason or "stopped"

@@ -24,6 +24,7 @@ from core.query import Query
 from core.rates import RateHistory
 from core.settings import Settings
 from core.snapshot import FeedRow, Verdict
+from core.windows import Windows
 
 TICK = 0.25  # seconds between two looks at the time when no line comes
 QUARANTINE_REASON_LENGTH = 200
@@ -45,6 +46,7 @@ class Ingest:
         ledger: Ledger,
         feed: Feed,
         rates: RateHistory,
+        windows: Windows,
         settings: Settings,
         source: str,
         late: float = 0.0,
@@ -60,6 +62,7 @@ class Ingest:
         self._ledger = ledger
         self._feed = feed
         self._rates = rates
+        self._windows = windows
         self._settings = settings
         self._source = source
         self._bounds = Bounds(journal.last_id(session), late)
@@ -106,7 +109,7 @@ class Ingest:
             if not mark.reason:
                 batch.last_byte_at = mark.at  # connected: a crash's gap cannot begin earlier
         elif isinstance(mark, KeywordsMark):
-            self._bounds.newest = ""
+            mark = self._bounds.changed(mark)
         batch.gaps.append(mark)
 
     def _take(self, line: Line, match: Match, batch: Batch, rows: list[FeedRow]) -> None:
@@ -121,7 +124,7 @@ class Ingest:
             batch.quarantined.append(Rejected("", line.at, reason, line.raw))
             return
         batch.consumed += 1
-        if not line.backfilled and (after := self._bounds.seen(post.id, line.at)) is not None:
+        if not line.backfilled and (after := self._bounds.seen(post, line.at)) is not None:
             batch.gaps.append(after)
         if self._left is not None:
             self._left -= 1
@@ -174,7 +177,11 @@ class Ingest:
             if row.verdict is Verdict.MATCHED:
                 if not row.backfilled:
                     matched[second] = matched.get(second, 0) + 1
-                if not next(news):
+                if next(news):
+                    made = row.post.created_at
+                    late = row.backfilled and made is not None
+                    self._windows.add(row.post, made.timestamp() if late and made else row.received_at)
+                else:
                     row = replace(row, verdict=Verdict.DUPLICATE)  # noqa: PLW2901 - the same row, corrected
             shown.append(row)
         for second, count in consumed.items():

@@ -234,10 +234,10 @@ class Journal:
             row = self._db.execute("SELECT last_id FROM sessions WHERE session = ?", (session,)).fetchone()
         return str(row[0])
 
-    def end_fill(self, gap: Gap, filled: Filled, why: str) -> None:
-        """The fill of that gap came to its end, for now or for good; `why` it is filled as it is."""
+    def end_fill(self, gap: int, filled: Filled, why: str, first_id: str) -> None:
+        """The fill of that gap came to its end, for now or for good: why it is filled as it is, up to where."""
         with self._transaction() as db:
-            gaps.end_fill(db, gap, filled, why)
+            gaps.end_fill(db, gap, filled, why, first_id)
 
     def cursor(self, source: str) -> str | None:
         """Where the source had got to, in its own words."""

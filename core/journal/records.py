@@ -50,10 +50,11 @@ class AfterMark:
 
 @dataclass(frozen=True, slots=True)
 class KeywordsMark:
-    """The source captures something else from that moment on: a gap that is open then falls into two."""
+    """The source captures something else from that moment on: a gap that is open then falls in two."""
 
     at: float
     keywords: str
+    last_id: str = ""  # the newest post known then
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class PageMark:
     gap: int
     posts: int
     reached: str
+    first_id: str  # up to that post the fill has asked for everything
     at: float
 
 

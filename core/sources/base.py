@@ -69,15 +69,16 @@ class FillResult:
     filled: Filled
     why: str = ""
     retry: bool = False
+    first_id: str = ""  # up to that post all was asked for; empty when it is not known
 
 
 class FillOutlet(Protocol):
     """Where a fill hands its posts and news."""
 
-    def page(self, lines: Sequence[bytes], reached: str) -> bool:
+    def page(self, lines: Sequence[bytes], reached: str, first_id: str) -> bool:
         """Hand over fetched posts and wait until they are durable, together with the place to go on from.
 
-        False: the fill is to end now.
+        `first_id` is that of the FillResult. False: the fill is to end now.
         """
 
     def progress(self, words: str) -> None:

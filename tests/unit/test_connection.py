@@ -149,6 +149,16 @@ def test_a_pause_is_a_gap_whatever_the_source_says_while_it_ends(connection, que
     assert marks(queue)[1:] == [GapMark(120.0, "paused by you", chosen=True), GapMark(130)]
 
 
+def test_a_connection_that_opens_while_it_is_being_closed_ends_the_gap_that_was_open(connection, queue, clock):
+    """Its posts are kept, so they are in no gap."""
+    connection.expecting_end = True
+    connect(connection, clock, 101)
+    connection.deliver(b"one", 102.0)
+    connection.touch(102.0)
+    connection.report(SourceState.PAUSED, "paused by you")
+    assert marks(queue) == [GapMark(101.0), GapMark(102.0, "paused by you")]
+
+
 def test_a_refusal_leaves_the_gap_open(connection, queue, clock):
     connect(connection, clock, 101)
     connection.touch(140.0)
