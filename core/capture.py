@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from core import crashpoint, sinks, sources
 from core.attach.server import ControlSocket
@@ -37,6 +37,8 @@ from core.settings import Settings
 from core.sinks.base import Sink
 from core.snapshot import Gap, Level, SinkState, Snapshot
 from core.sources.base import Source
+from core.spikes import Spikes
+from core.windows import Windows
 
 STOP_SECONDS = 1.8  # a stop ends within two seconds, whatever hangs
 GAPS_SHOWN = 1000
@@ -77,6 +79,9 @@ class Capture:
         self._connection = Connection(source.name, self._queue, self._events, clock)
         self._started_at = clock.now()
         self._rates = RateHistory(self._started_at)
+        self._spikes = Spikes()
+        self._windows = Windows(self._started_at)
+        self._windows.ignore((settings.keywords, settings.topic))
         self._feed = Feed(settings.ui.feed_size)
         self._session = journal.begin_session(self._started_at, source.name, self._keywords)
         self._ledger = Ledger(journal.tallies(), journal.settled(sink.target) if sink else None)
@@ -90,6 +95,7 @@ class Capture:
             ledger=self._ledger,
             feed=self._feed,
             rates=self._rates,
+            windows=self._windows,
             settings=settings,
             source=source.name,
             late=source.capabilities.late,
@@ -103,6 +109,7 @@ class Capture:
         self._writer = threading.Thread(target=self._write, name="writer", daemon=True)
         self._closing = threading.Event()
         self._control_socket = ControlSocket(settings.data_dir, self, lambda: self.finish("stopped by a viewer"))
+        self._looked_at = 0  # the second that spikes were last looked for in
         self._paused = False
         self._stopped = ""
         self._gaps: tuple[Gap, ...] = ()
@@ -211,6 +218,7 @@ class Capture:
             if kept.text != self._ingest.topic.text:
                 self._ingest.topic = kept
                 self._events.add(Level.INFO, f"topic is now {kept.text}")
+            self._windows.ignore((wanted.text, kept.text))
 
     def stop(self, reason: str = "stopped by you") -> None:
         """End within two seconds: close the stream, commit what was read, let the sinks take what they can.
@@ -262,7 +270,8 @@ class Capture:
             gaps=self._gaps,
             gap_count=self._gap_count,
             events=self._events.recent(),
-            rates=self._rates.rates(now),
+            rates=replace(self._rates.rates(now), spikes=self._spikes.starts),
+            window=self._windows.view,
             rows=rows,
             last_seq=last_seq,
             stopped=self._stopped,
@@ -360,7 +369,9 @@ class Capture:
                     self.finish(f"reached --max-posts {self._limits.max_posts}")
                 elif full:
                     self._give_up_on_refusal()
-                elapsed = self._clock.now() - self._started_at
+                now = self._clock.now()
+                self._watch_numbers(now)
+                elapsed = now - self._started_at
                 if self._limits.duration is not None and elapsed >= self._limits.duration:
                     self.finish(f"reached --duration {self._limits.duration:g}")
                 if self._closing.is_set() and not taken and not len(self._queue):
@@ -376,6 +387,14 @@ class Capture:
     def _read_gaps(self, *, everything: bool = False) -> None:
         limit = -1 if everything else GAPS_SHOWN
         self._gaps, self._gap_count = tuple(self._journal.gaps(limit)), self._journal.gap_count()
+
+    def _watch_numbers(self, now: float) -> None:
+        """Bring the window up to date, and tell of spikes."""
+        self._windows.refresh(now)
+        if int(now) != self._looked_at:
+            self._looked_at = int(now)
+            if said := self._spikes.look(self._rates.rates(now).seconds, now):
+                self._events.add(Level.WARNING if self._spikes.going_on else Level.INFO, said)
 
     def _give_up_on_refusal(self) -> None:
         """Whoever waits for the last posts to be settled waits in vain when the store of record has refused."""

@@ -148,6 +148,7 @@ def _summary(log: Log, snapshot: Snapshot, event: str, prefix: str = "") -> None
     run, rates, health = snapshot.run, snapshot.rates, snapshot.health[0]
     rate = "-" if rates.posts_per_s is None else f"{rates.posts_per_s:,.1f}/s"
     share = "-" if run.match_rate is None else f"{run.match_rate:.1%}"
+    slowed = "" if health.slowed_since is None else f" (slowed down, {health.queue:,} lines wait)"
     stores = "".join(
         f", {sink.name} {sink.state.value}, {sink.behind:,} behind"
         for sink in snapshot.sinks
@@ -157,10 +158,12 @@ def _summary(log: Log, snapshot: Snapshot, event: str, prefix: str = "") -> None
         snapshot.at,
         Level.INFO,
         event,
-        f"{prefix}{health.state.value}, total {run.consumed:,}, matched {run.matched:,} ({share}), "
+        f"{prefix}{health.state.value}{slowed}, total {run.consumed:,}, matched {run.matched:,} ({share}), "
         f"unique {run.unique:,}, duplicate {run.duplicate:,}, pending {run.pending:,}, "
         f"quarantined {run.quarantined:,}, {rate}, gaps {snapshot.gap_count:,}{stores}",
         state=health.state.value,
+        queue=health.queue,
+        queue_fill=round(health.queue_fill, 3),
         run=asdict(run),
         life=asdict(snapshot.life),
         posts_per_s=rates.posts_per_s,

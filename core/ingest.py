@@ -24,6 +24,7 @@ from core.query import Query
 from core.rates import RateHistory
 from core.settings import Settings
 from core.snapshot import FeedRow, Verdict
+from core.windows import Windows
 
 TICK = 0.25  # seconds between two looks at the time when no line comes
 QUARANTINE_REASON_LENGTH = 200
@@ -45,6 +46,7 @@ class Ingest:
         ledger: Ledger,
         feed: Feed,
         rates: RateHistory,
+        windows: Windows,
         settings: Settings,
         source: str,
         late: float = 0.0,
@@ -60,6 +62,7 @@ class Ingest:
         self._ledger = ledger
         self._feed = feed
         self._rates = rates
+        self._windows = windows
         self._settings = settings
         self._source = source
         self._bounds = Bounds(journal.last_id(session), late)
@@ -113,7 +116,7 @@ class Ingest:
         """Decode and judge one line."""
         batch.delivered += 1
         if not line.backfilled:
-            batch.last_byte_at = line.at
+            batch.last_byte_at = line.at if line.until is None else line.until
         try:
             post = self._decode(line.raw)
         except Undecodable as error:
@@ -174,7 +177,11 @@ class Ingest:
             if row.verdict is Verdict.MATCHED:
                 if not row.backfilled:
                     matched[second] = matched.get(second, 0) + 1
-                if not next(news):
+                if next(news):
+                    made = row.post.created_at
+                    late = row.backfilled and made is not None
+                    self._windows.add(row.post, made.timestamp() if late and made else row.received_at)
+                else:
                     row = replace(row, verdict=Verdict.DUPLICATE)  # noqa: PLW2901 - the same row, corrected
             shown.append(row)
         for second, count in consumed.items():
