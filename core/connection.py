@@ -127,10 +127,10 @@ class Connection:
             return GapMark(now)
         if state is SourceState.STOPPED and self.expecting_end:
             return None  # the next run of this capture notes the span since then
-        if state in (SourceState.STARTING, SourceState.CONNECTING) and not before.state.connected:
+        if state in (SourceState.STARTING, SourceState.CONNECTING) and not before.state.connected and not reason:
             if self._gap is not None and self._gap.chosen and self._resumed_at is None:
                 self._resumed_at = now
-            return None  # an attempt that may succeed: a first one, or one more
+            return None  # an attempt that may succeed; one with a reason follows on one that has failed
         return self._open(now, reason, chosen=state is SourceState.PAUSED)
 
     def _open(self, now: float, reason: str, *, chosen: bool) -> GapMark | None:
