@@ -166,7 +166,7 @@ def test_a_connection_that_opens_while_it_is_being_closed_ends_the_gap_that_was_
     connection.deliver(b"one", 102.0)
     connection.touch(102.0)
     connection.report(SourceState.PAUSED, "paused by you")
-    assert marks(queue) == [GapMark(101.0), GapMark(102.0, "paused by you")]
+    assert marks(queue) == [GapMark(101.0), GapMark(102.0, "paused by you", chosen=True)]
 
 
 def test_a_refusal_leaves_the_gap_open(connection, queue, clock):
