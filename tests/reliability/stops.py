@@ -249,7 +249,7 @@ def stderr_unread(stage: Stage) -> Program:
 
 
 def _redirected(stage: Stage, redirect: str) -> Program:
-    program = stage.run(redirect=redirect)
+    program = stage.run(prefix=("bash", "-c", f'exec "$0" "$@" {redirect}'))
     wait_until(lambda: len(whole(stage.sim)) > 20, 60)
     return program
 
