@@ -28,6 +28,7 @@ from core.snapshot import Level
 SLOWED_AFTER = 1.0  # seconds that the source has waited until that is worth a word
 ROOM_SLICE = 0.1  # seconds between two looks at whether the source is to end, while the queue is full
 SLOWED = "posts come faster than they are written"
+CLOSED = (SourceState.PAUSED, SourceState.BLOCKED)  # said by the capture, which then stops the source
 
 
 class Line(NamedTuple):
@@ -81,10 +82,13 @@ class Connection:
 
     def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:
         """The connection's state changed."""
-        if self.expecting_end and state is not SourceState.PAUSED and not state.connected:
-            if state is not SourceState.STOPPED:
+        if self.expecting_end and state not in CLOSED and not state.connected:
+            if state is not SourceState.STOPPED or self._health.state in CLOSED:
                 return
             reason = reason or "stopped"
+        self._enter(state, reason, wait_until)
+
+    def _enter(self, state: SourceState, reason: str, wait_until: float | None) -> None:
         now = self._clock.now()
         with self._lock:
             before = self._health
@@ -113,6 +117,10 @@ class Connection:
         self._events.add(level, text)
 
     # -- what the capture calls
+
+    def ended(self, reason: str) -> None:
+        """The capture is over, whatever state the source was left in."""
+        self._enter(SourceState.STOPPED, reason, None)
 
     def keywords_changed(self, keywords: str) -> None:
         """The source captures something else from now on."""

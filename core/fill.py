@@ -11,9 +11,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+from core import crashpoint
 from core.bounds import newer
 from core.clock import Clock, iso
 from core.connection import Line
+from core.crashpoint import Point
 from core.errors import BieberTuiError
 from core.events import EventLog
 from core.journal import Journal, JournalReader, Mark, PageMark
@@ -144,6 +146,7 @@ class Filler:
         if self._held.is_set() and result.retry:
             return  # the pause cut it short, and the journal knows how far it got
         self._again[gap.number] = self._clock.monotonic() + (AGAIN_AFTER if result.retry else float("inf"))
+        crashpoint.reach(Point.FILL_ENDED)
         if outlet.fetched or (result.filled, result.why) != (gap.filled, gap.why):
             self._journal.end_fill(gap.number, result.filled, result.why, result.first_id)
             self._on_change()
@@ -158,6 +161,7 @@ class Filler:
 
     def hand_over(self, gap: Gap, lines: Sequence[bytes], reached: str, first_id: str) -> bool:
         """Put a page into the queue and wait until it is durable; False when the fill is to end."""
+        crashpoint.reach(Point.PAGE_FETCHED)
         while len(self._queue) > ROOMY:
             if self._held.wait(0.05):
                 return False

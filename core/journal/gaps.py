@@ -74,6 +74,7 @@ def apply(db: sqlite3.Connection, source: str, session: int, mark: Mark) -> None
                 " posts = posts + excluded.posts",
                 (source, mark.at, mark.posts),
             )
+            crashpoint.reach(Point.PAGE_NOTED)
 
 
 def end_fill(db: sqlite3.Connection, gap: int, filled: Filled, why: str, first_id: str) -> None:
