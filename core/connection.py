@@ -30,6 +30,7 @@ ROOM_SLICE = 0.1  # seconds between two looks at whether the source is to end, w
 CAUGHT_UP = 0.05  # seconds that the source waits for bytes when none are left that had to wait for it
 CAUGHT_UP_ANYWAY = 60.0  # seconds without a wait for room after which none can be left
 SLOWED = "posts come faster than they are written"
+CLOSED = (SourceState.PAUSED, SourceState.BLOCKED)  # said by the capture, which then stops the source
 
 
 class Line(NamedTuple):
@@ -86,10 +87,13 @@ class Connection:
 
     def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:
         """The connection's state changed."""
-        if self.expecting_end and state is not SourceState.PAUSED and not state.connected:
-            if state is not SourceState.STOPPED:
+        if self.expecting_end and state not in CLOSED and not state.connected:
+            if state is not SourceState.STOPPED or self._health.state in CLOSED:
                 return
             reason = reason or "stopped"
+        self._enter(state, reason, wait_until)
+
+    def _enter(self, state: SourceState, reason: str, wait_until: float | None) -> None:
         now = self._clock.now()
         with self._lock:
             before = self._health
@@ -118,6 +122,10 @@ class Connection:
         self._events.add(level, text)
 
     # -- what the capture calls
+
+    def ended(self, reason: str) -> None:
+        """The capture is over, whatever state the source was left in."""
+        self._enter(SourceState.STOPPED, reason, None)
 
     def keywords_changed(self, keywords: str) -> None:
         """The source captures something else from now on."""

@@ -18,6 +18,7 @@ from core.clock import iso
 from core.plain import one_line
 from core.settings import LogSettings
 from core.snapshot import Level, SinkState, Snapshot
+from core.upkeep import room_words
 
 TICK = 0.2  # seconds between two looks at the capture
 
@@ -154,13 +155,15 @@ def _summary(log: Log, snapshot: Snapshot, event: str, prefix: str = "") -> None
         for sink in snapshot.sinks
         if sink.behind or sink.state is not SinkState.OK
     )
+    journal = snapshot.journal
+    disk = f", disk: {room_words(journal)}" if journal.low else ""
     log.line(
         snapshot.at,
         Level.INFO,
         event,
         f"{prefix}{health.state.value}{slowed}, total {run.consumed:,}, matched {run.matched:,} ({share}), "
         f"unique {run.unique:,}, duplicate {run.duplicate:,}, pending {run.pending:,}, "
-        f"quarantined {run.quarantined:,}, {rate}, gaps {snapshot.gap_count:,}{stores}",
+        f"quarantined {run.quarantined:,}, {rate}, gaps {snapshot.gap_count:,}{stores}{disk}",
         state=health.state.value,
         queue=health.queue,
         queue_fill=round(health.queue_fill, 3),
@@ -170,4 +173,5 @@ def _summary(log: Log, snapshot: Snapshot, event: str, prefix: str = "") -> None
         gaps=snapshot.gap_count,
         reconnects=health.reconnects,
         sinks={sink.name: {"state": sink.state.value, "behind": sink.behind} for sink in snapshot.sinks},
+        journal=asdict(journal),
     )

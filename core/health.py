@@ -16,6 +16,7 @@ class SourceState(StrEnum):
     STALLED = "stalled"  # connected, but silent for longer than the source allows
     WAITING = "waiting"  # backing off before the next connection
     PAUSED = "paused"  # closed by the user
+    BLOCKED = "blocked"  # closed by us: the journal takes nothing just now
     STOPPED = "stopped"  # ended: by the user, or for good by the source
 
     @property

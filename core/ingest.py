@@ -1,7 +1,8 @@
 """The writer: lines from the queue become posts, verdicts, and one durable transaction a batch.
 
 Runs in one thread. Order matters and is always the same: decode, match, commit, and only then count and show; so
-nothing is ever shown or counted that a crash could take back.
+nothing is ever shown or counted that a crash could take back. While the journal cannot be written, the batch stays
+in hand and is tried again before another one is taken.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class Ingest:
         self._bounds = Bounds(journal.last_id(session), late)
         self._left = max_posts  # posts that may still be consumed in this run; None: no limit
         self._seen_byte_at: float | None = None
+        self._held: tuple[Batch, list[FeedRow], int] | None = None  # taken, not committed yet
         self.marked = False  # a gap began or ended since somebody looked
         self.on_page: Callable[[], None] = lambda: None  # called when a page of a fill is durable
         self.committed_seq = journal.last_seq()  # rows up to here are counted, sinks may have them
@@ -77,11 +79,32 @@ class Ingest:
         """Whether the run has consumed as many posts as it was asked for."""
         return self._left == 0
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of lines that were read and are not committed."""
+        held = 0
+        if self._held is not None:
+            batch = self._held[0]
+            held = sum(len(entry.raw) for entry in batch.entries)
+            held += sum(len(line.raw) for line in (*batch.filtered, *batch.quarantined))
+        return self._queue.bytes + held
+
     def step(self) -> int:
         """Take and commit one batch; waits for a line a moment. Returns the number of items taken.
 
-        Raises JournalError; then nothing of the batch was counted.
+        Raises JournalError; then nothing of the batch was counted. After JournalBlocked the batch stays in hand,
+        and the next step tries it again before it takes another one.
         """
+        if self._held is None:
+            self._held = self._next_batch()
+        batch, rows, taken = self._held
+        if batch:
+            self._commit(batch, rows)
+        else:
+            self._held = None
+        return taken
+
+    def _next_batch(self) -> tuple[Batch, list[FeedRow], int]:
         last_byte_at = self._connection.last_byte_at
         items = self._queue.take(self._settings.journal.batch_size, TICK, self._settings.journal.batch_age)
         batch = Batch(self._source)
@@ -98,9 +121,7 @@ class Ingest:
             # Nothing waits, so every line up to that byte is durable: a crash's gap will begin there.
             batch.last_byte_at = self._seen_byte_at = last_byte_at
         batch.last_id = self._bounds.newest
-        if batch:
-            self._commit(batch, rows)
-        return len(items)
+        return batch, rows, len(items)
 
     def _mark(self, mark: Mark, batch: Batch) -> None:
         """Take what the connection or a fill noted, with what is known of the posts around it."""
@@ -140,6 +161,7 @@ class Ingest:
     def _commit(self, batch: Batch, rows: list[FeedRow]) -> None:
         crashpoint.reach(Point.BEFORE_TRANSACTION)
         fresh = self._journal.commit(batch, self._session)
+        self._held = None
         crashpoint.reach(Point.COMMITTED)
         inserted = sum(fresh)
         self.marked = self.marked or bool(batch.gaps)

@@ -38,6 +38,11 @@ class LineQueue(Generic[T]):
         return max(len(self._items) / self.limit, self._bytes / self._limit_bytes)
 
     @property
+    def bytes(self) -> int:
+        """The size of all items."""
+        return self._bytes
+
+    @property
     def closed(self) -> bool:
         """Whether it takes no more items."""
         return self._closed

@@ -66,6 +66,17 @@ Filled = Literal["no", "partly", "yes"]
 
 
 @dataclass(frozen=True, slots=True)
+class JournalStatus:
+    """The journal and its disk. Sizes are bytes; what is not known yet is None."""
+
+    size: int | None = None  # of the journal's pages in use
+    free: int | None = None  # on its disk
+    low: bool = False  # less is free than journal.min_free
+    seconds_left: float | None = None  # until the disk is full at the present rate
+    blocked: str = ""  # why it takes nothing just now, in words; what was read is kept in memory meanwhile
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """A span in which the source may have produced posts that we did not receive. `end` None: still open."""
 
@@ -181,6 +192,7 @@ class Snapshot:
     last_seq: int  # of the newest consumed post of this run; 0 before the first
     window: Window = Window()
     stopped: str = ""  # why the capture ended; empty while it runs
+    journal: JournalStatus = JournalStatus()
     view: str = ""  # "attached", "read-only", "replay 10×": how one looks, if not at a capture of one's own
     epoch: int = 0  # rises when the feed begins anew: a replay went back
     filling: Filling | None = None  # the gap that is being filled now

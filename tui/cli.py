@@ -28,6 +28,7 @@ COMMANDS = {
     "serve": "the attach view in a browser, read-only and on this machine unless you say otherwise",
     "check": "is everything set up? credentials, reach of X, rules, store, disk, terminal",
     "gaps": "the spans that were not received: listed, exported, added up",
+    "recover": "save what can be saved of a damaged journal",
     "simulate": "the simulator of X's API as a server",
     "settings": "every setting with its default",
 }
@@ -408,6 +409,22 @@ def _check(arguments: list[str]) -> int:
     return check.run(core_settings.load(_overrides(args), args.profile), sys.stdout)
 
 
+def _recover(arguments: list[str]) -> int:
+    """`bieber-tui recover`: a damaged journal."""
+    from core import recovery
+    from core import settings as core_settings
+
+    parser = _parser(
+        "recover",
+        "Save what can be saved of a damaged journal into a new one. The old file is kept beside it."
+        " A journal that is whole is left as it is.",
+    )
+    _add_settings(parser)
+    parser.add_argument("--json", action="store_true", help="what was saved and lost as one JSON object")
+    args = parser.parse_args(arguments)
+    return recovery.run(core_settings.load(_overrides(args), args.profile), sys.stdout, as_json=args.json)
+
+
 def _gaps(arguments: list[str]) -> int:
     """`bieber-tui gaps`: what was not received."""
     import time
@@ -466,6 +483,7 @@ _FUNCTIONS: dict[str, Callable[[list[str]], int]] = {
     "serve": _serve,
     "check": _check,
     "gaps": _gaps,
+    "recover": _recover,
     "simulate": _simulate,
     "settings": _settings,
 }

@@ -21,6 +21,7 @@ LONGEST_REASON = 32
 # What decides which source is spoken of when there are several: the one in the most trouble.
 _TROUBLE = (
     SourceState.STOPPED,
+    SourceState.BLOCKED,
     SourceState.WAITING,
     SourceState.STALLED,
     SourceState.CONNECTING,
@@ -128,6 +129,8 @@ def connection(health: Health, now: float) -> Said:
             return Said("▲", f"WAITING{left}{because}", "warn", loud=True)
         case SourceState.PAUSED:
             return Said("‖", "PAUSED by you", "warn", loud=True)
+        case SourceState.BLOCKED:
+            return Said("■", f"BLOCKED: {reason}", "bad", loud=True)
         case SourceState.STOPPED:
             return Said("■", f"STOPPED: {reason}" if reason else "STOPPED", "bad", loud=True)
         case _:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.journal import gaps
-from core.journal.journal import FILE_NAME, in_words
+from core.journal.faults import in_words
+from core.journal.journal import FILE_NAME
 from core.snapshot import Gap
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pymongo
@@ -37,6 +38,7 @@ class Program:
         token: str | None = None,
         crash: str = "",
         module="tui.cli",
+        prefix: Sequence[str] = (),
     ) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("BIEBER_TUI_")}
         env["BIEBER_TUI_X__BEARER_TOKEN"] = token or sim.options.tokens[0]
@@ -44,7 +46,7 @@ class Program:
         self.log = data_dir.parent / f"{data_dir.name}-{time.monotonic_ns()}.log"
         self._err = self.log.open("w")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, "--no-ui", "--json", "--data-dir", str(data_dir),
+            [*prefix, sys.executable, "-m", module, "--no-ui", "--json", "--data-dir", str(data_dir),
              "--set", f"x.base_url={sim.url}", *flags],
             env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._err, text=True,
         )  # fmt: skip

@@ -167,9 +167,13 @@ class Front:
         try:
             while content := source.recv(65536):
                 target.sendall(content)
-            target.shutdown(socket.SHUT_RDWR)
         except (OSError, ValueError):
             pass
+        for one in (source, target):  # an end in whatever way, also a reset, ends both
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
 
 @pytest.fixture

@@ -129,6 +129,16 @@ def test_a_first_connection_that_fails_is_a_gap_from_the_start_of_the_run(connec
     assert marks(queue) == [GapMark(100.0, "X 503")]
 
 
+def test_a_first_connection_that_fails_and_is_tried_again_at_once_is_a_gap_too(connection, queue, clock):
+    clock.time = 102.0
+    connection.report(SourceState.CONNECTING)
+    clock.time = 112.0
+    connection.report(SourceState.CONNECTING, "X did not answer within 10 s")
+    clock.time = 113.0
+    connection.report(SourceState.LIVE)
+    assert marks(queue) == [GapMark(100.0, "X did not answer within 10 s"), GapMark(113.0)]
+
+
 def test_a_stop_by_the_user_opens_no_gap_in_this_run(connection, queue, clock):
     connect(connection, clock, 101)
     connection.expecting_end = True

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 FILE_NAME = "x-connects.json"
+BLOCK = 512  # bytes written at a time: nothing of a longer one stays behind a shorter one
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -45,12 +46,14 @@ class Memory:
         """Remember that, whenever the process may die; the reason in words when it cannot be written."""
         if self._path is None:
             return ""
-        new = self._path.with_suffix(".new")
+        # In place, in one write, over all that was there: no kill comes between, and nothing waits for the disk.
+        content = msgspec.json.encode(left)
         try:
-            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "wb") as file:
-                file.write(msgspec.json.encode(left))
-            new.replace(self._path)
+            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(fd, content.ljust(-(-len(content) // BLOCK) * BLOCK))
+            finally:
+                os.close(fd)
         except OSError as error:
             return f"{self._path} cannot be written: {error.strerror}"
         return ""
