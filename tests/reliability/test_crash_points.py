@@ -134,8 +134,9 @@ def test_killed_there_nothing_is_twice_and_nothing_is_lost_but_what_a_gap_names(
         if point not in (Point.MIGRATION_BEGINS, Point.IN_MIGRATION, Point.MIGRATED):
             judge(sim.sent, data, documents())
 
+        before = len(sim.connections)
         program = Program(sim, data, *flags, "--keywords", NEW, *scenario.flags)
-        wait_until(lambda: sim.finished, 60)
+        wait_until(lambda: sim.finished and len(sim.connections) > before, 60)
         wait_until(lambda: whole(sim)[-1].post in kept_ids(data), 60)
         if url:
             wait_until(lambda: collection(url).count_documents({}) == len(journal_ids(data)), 60)
