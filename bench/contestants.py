@@ -145,7 +145,7 @@ class _Program:
         return self._spent - (self._before or 0.0)
 
     def look(self) -> None:
-        """Note processor time and memory. (rusage would count what the process was before it became the program.)"""
+        """Note processor time and memory. (rusage counts what the process was before, too.)"""
         fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
         self._spent = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         if self._before is None and self._stream.has_begun():
