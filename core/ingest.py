@@ -1,7 +1,8 @@
 """The writer: lines from the queue become posts, verdicts, and one durable transaction a batch.
 
 Runs in one thread. Order matters and is always the same: decode, match, commit, and only then count and show; so
-nothing is ever shown or counted that a crash could take back.
+nothing is ever shown or counted that a crash could take back. While the journal cannot be written, the batch stays
+in hand and is tried again before another one is taken.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from core.query import Query
 from core.rates import RateHistory
 from core.settings import Settings
 from core.snapshot import FeedRow, Verdict
+from core.windows import Windows
 
 TICK = 0.25  # seconds between two looks at the time when no line comes
 QUARANTINE_REASON_LENGTH = 200
@@ -45,6 +47,7 @@ class Ingest:
         ledger: Ledger,
         feed: Feed,
         rates: RateHistory,
+        windows: Windows,
         settings: Settings,
         source: str,
         late: float = 0.0,
@@ -60,11 +63,13 @@ class Ingest:
         self._ledger = ledger
         self._feed = feed
         self._rates = rates
+        self._windows = windows
         self._settings = settings
         self._source = source
         self._bounds = Bounds(journal.last_id(session), late)
         self._left = max_posts  # posts that may still be consumed in this run; None: no limit
         self._seen_byte_at: float | None = None
+        self._held: tuple[Batch, list[FeedRow], int] | None = None  # taken, not committed yet
         self.marked = False  # a gap began or ended since somebody looked
         self.on_page: Callable[[], None] = lambda: None  # called when a page of a fill is durable
         self.committed_seq = journal.last_seq()  # rows up to here are counted, sinks may have them
@@ -74,11 +79,32 @@ class Ingest:
         """Whether the run has consumed as many posts as it was asked for."""
         return self._left == 0
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of lines that were read and are not committed."""
+        held = 0
+        if self._held is not None:
+            batch = self._held[0]
+            held = sum(len(entry.raw) for entry in batch.entries)
+            held += sum(len(line.raw) for line in (*batch.filtered, *batch.quarantined))
+        return self._queue.bytes + held
+
     def step(self) -> int:
         """Take and commit one batch; waits for a line a moment. Returns the number of items taken.
 
-        Raises JournalError; then nothing of the batch was counted.
+        Raises JournalError; then nothing of the batch was counted. After JournalBlocked the batch stays in hand,
+        and the next step tries it again before it takes another one.
         """
+        if self._held is None:
+            self._held = self._next_batch()
+        batch, rows, taken = self._held
+        if batch:
+            self._commit(batch, rows)
+        else:
+            self._held = None
+        return taken
+
+    def _next_batch(self) -> tuple[Batch, list[FeedRow], int]:
         last_byte_at = self._connection.last_byte_at
         items = self._queue.take(self._settings.journal.batch_size, TICK, self._settings.journal.batch_age)
         batch = Batch(self._source)
@@ -95,9 +121,7 @@ class Ingest:
             # Nothing waits, so every line up to that byte is durable: a crash's gap will begin there.
             batch.last_byte_at = self._seen_byte_at = last_byte_at
         batch.last_id = self._bounds.newest
-        if batch:
-            self._commit(batch, rows)
-        return len(items)
+        return batch, rows, len(items)
 
     def _mark(self, mark: Mark, batch: Batch) -> None:
         """Take what the connection or a fill noted, with what is known of the posts around it."""
@@ -106,14 +130,14 @@ class Ingest:
             if not mark.reason:
                 batch.last_byte_at = mark.at  # connected: a crash's gap cannot begin earlier
         elif isinstance(mark, KeywordsMark):
-            self._bounds.newest = ""
+            mark = self._bounds.changed(mark)
         batch.gaps.append(mark)
 
     def _take(self, line: Line, match: Match, batch: Batch, rows: list[FeedRow]) -> None:
         """Decode and judge one line."""
         batch.delivered += 1
         if not line.backfilled:
-            batch.last_byte_at = line.at
+            batch.last_byte_at = line.at if line.until is None else line.until
         try:
             post = self._decode(line.raw)
         except Undecodable as error:
@@ -121,7 +145,7 @@ class Ingest:
             batch.quarantined.append(Rejected("", line.at, reason, line.raw))
             return
         batch.consumed += 1
-        if not line.backfilled and (after := self._bounds.seen(post.id, line.at)) is not None:
+        if not line.backfilled and (after := self._bounds.seen(post, line.at)) is not None:
             batch.gaps.append(after)
         if self._left is not None:
             self._left -= 1
@@ -137,6 +161,7 @@ class Ingest:
     def _commit(self, batch: Batch, rows: list[FeedRow]) -> None:
         crashpoint.reach(Point.BEFORE_TRANSACTION)
         fresh = self._journal.commit(batch, self._session)
+        self._held = None
         crashpoint.reach(Point.COMMITTED)
         inserted = sum(fresh)
         self.marked = self.marked or bool(batch.gaps)
@@ -174,7 +199,11 @@ class Ingest:
             if row.verdict is Verdict.MATCHED:
                 if not row.backfilled:
                     matched[second] = matched.get(second, 0) + 1
-                if not next(news):
+                if next(news):
+                    made = row.post.created_at
+                    late = row.backfilled and made is not None
+                    self._windows.add(row.post, made.timestamp() if late and made else row.received_at)
+                else:
                     row = replace(row, verdict=Verdict.DUPLICATE)  # noqa: PLW2901 - the same row, corrected
             shown.append(row)
         for second, count in consumed.items():

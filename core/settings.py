@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from pydantic.fields import FieldInfo
 
 from core.errors import ConfigError
+from core.units import parse_keep, parse_size
 
 ENV_PREFIX = "BIEBER_TUI_"
 
@@ -41,7 +42,15 @@ def _resolve(value: Any) -> Any:
     return value
 
 
+def _keep(value: Any) -> Any:
+    """Refuse what `core.units.parse_keep` cannot read."""
+    if isinstance(value, str):
+        parse_keep(value)
+    return value
+
+
 Secret = Annotated[SecretStr, BeforeValidator(_resolve)]
+Bytes = Annotated[int, BeforeValidator(parse_size)]
 
 
 class _Section(BaseModel):
@@ -75,6 +84,16 @@ class JournalSettings(_Section):
     scope: Literal["matched", "all"] = Field("matched", description="keep matched posts, or all consumed ones")
     batch_size: int = Field(1000, ge=1, le=100_000, description="posts in one transaction at most")
     batch_age: float = Field(0.1, ge=0.001, le=10, description="seconds that a post waits for its batch at most")
+    min_free: Bytes = Field(
+        200_000_000, ge=0, description="warn when the disk has less free; at a tenth of it the disk counts as full"
+    )
+    when_full: Literal["stop", "pause"] = Field(
+        "stop", description="when the disk is full: end with exit code 4, or close the stream until there is room"
+    )
+    keep: Annotated[str, BeforeValidator(_keep)] = Field(
+        "all",
+        description="how long posts stay here: all, 90d, 10GB, or 90d or 10GB; never before the store has them",
+    )
 
 
 class MongodbSettings(_Section):

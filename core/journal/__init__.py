@@ -15,6 +15,7 @@ from core.journal.records import (
     Settled,
     Tally,
 )
+from core.journal.space import Space
 
 __all__ = [
     "FILE_NAME",
@@ -32,6 +33,7 @@ __all__ = [
     "Row",
     "Session",
     "Settled",
+    "Space",
     "Tally",
     "look",
 ]

@@ -15,6 +15,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,12 +26,20 @@ from core import crashpoint
 from core.crashpoint import Point
 from core.errors import JournalError
 from core.journal import gaps
-from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally
-from core.journal.schema import migrate
+from core.journal.examine import check_contents, check_files, check_row
+from core.journal.faults import in_words
+from core.journal.place import Place
+from core.journal.progress import Progress, ProgressFile, check_progress, read_progress
+from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally, checksum
+from core.journal.schema import check_identity, migrate
 from core.private import open_private
 from core.snapshot import Filled, Gap
 
 FILE_NAME = "journal.sqlite"
+LOCK_SECONDS = 1.0  # that a lock of another program is waited for at a time; a stop has to be quick
+NOTE_SECONDS = (
+    1.0  # between two notes of the progress: what the loss of the files' end may cost without being noticed
+)
 _READ_BYTES = 8_000_000  # of raw lines that one read hands to a sink, so that 5 MB posts cannot fill the memory
 
 
@@ -38,16 +47,35 @@ class Journal:
     """The journal in `folder`, created when it is not there. Close it; or use it as a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        """Open or create the journal. Raises JournalError in words."""
+        """Open or create the journal. Raises JournalError in words; a damaged or newer one is left as it is."""
         self.path = folder / FILE_NAME
         self._lock = threading.Lock()
+        self._lost: JournalError | None = None  # why nothing may be written any more
+        progress = read_progress(folder)
+        check_files(self.path, progress)
         os.close(open_private(self.path))
         with in_words(self.path):
             self._db = self._connect()
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            migrate(self._db, str(self.path))
-            self.capture_id = self._capture_id()
+            try:
+                self._open(progress)
+            except BaseException:
+                self._db.close()
+                raise
+        self._place = Place(self.path)
+        self._progress_file = ProgressFile(folder)
+        self._noted_at = time.monotonic()
+
+    def _open(self, progress: Progress | None) -> None:
+        version = check_identity(self._db, str(self.path))
+        if version == 0:
+            check_progress(progress, None, 0, self.path)
+            self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can only be said to an empty file
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        migrate(self._db, version)
+        self.capture_id = self._capture_id()
+        check_progress(progress, self.capture_id, self.last_seq(), self.path)
+        check_contents(self._db, self.path)
 
     def __enter__(self) -> Journal:
         return self
@@ -57,7 +85,7 @@ class Journal:
 
     def _connect(self) -> sqlite3.Connection:
         # isolation_level None: transactions begin and end where this file says so.
-        db = sqlite3.connect(self.path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(self.path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA foreign_keys = ON")
         return db
 
@@ -69,6 +97,8 @@ class Journal:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, in_words(self.path):
+            if self._lost is not None:
+                raise self._lost
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -89,6 +119,7 @@ class Journal:
                 (at, source, keywords, last_id),
             ).lastrowid
         assert session is not None
+        self._note_progress(at_once=True)
         crashpoint.reach(Point.SESSION_BEGUN)
         return session
 
@@ -145,23 +176,25 @@ class Journal:
                     (batch.last_byte_at, batch.last_id, session),
                 )
             crashpoint.reach(Point.BEFORE_COMMIT)
+        self._note_progress()
         return fresh
 
     @staticmethod
     def _insert(db: sqlite3.Connection, source: str, entry: Entry) -> bool:
-        values = (
-            source,
-            entry.id,
-            entry.received_at,
-            entry.text_hash,
-            json.dumps(entry.matched, ensure_ascii=False),
-            entry.backfilled,
-            entry.raw,
-        )
+        matched = json.dumps(entry.matched, ensure_ascii=False)
         done = db.execute(
-            "INSERT INTO posts (source, id, received_at, text_hash, matched, backfilled, raw)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            values,
+            "INSERT INTO posts (source, id, received_at, text_hash, matched, backfilled, raw, checksum)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                source,
+                entry.id,
+                entry.received_at,
+                entry.text_hash,
+                matched,
+                entry.backfilled,
+                entry.raw,
+                checksum(source, entry.id, entry.received_at, matched, entry.backfilled, entry.raw),
+            ),
         )
         if done.rowcount:
             return True
@@ -172,6 +205,15 @@ class Journal:
             (source, entry.id, entry.received_at, entry.text_hash, entry.raw),
         )
         return False
+
+    def _note_progress(self, *, at_once: bool = False) -> None:
+        """Note beside the journal how far it has got, once a second. What it says is committed already."""
+        now = time.monotonic()
+        if at_once or now - self._noted_at >= NOTE_SECONDS:
+            self._noted_at = now
+            with self._lock, in_words(self.path):
+                last_byte_at = self._db.execute("SELECT max(last_byte_at) FROM sessions").fetchone()[0]
+            self._progress_file.write(Progress(self.capture_id, self.last_seq(), last_byte_at, self.tallies()))
 
     # -- sinks
 
@@ -223,6 +265,24 @@ class Journal:
         with self._lock, in_words(self.path):
             return gaps.read(self._db, limit=limit)
 
+    def used_bytes(self) -> int:
+        """The size of the pages in use, committed or on their way from the write-ahead log to the file."""
+        with self._lock, in_words(self.path):
+            pages, free, size = (
+                self._db.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return int((pages - free) * size)
+
+    def check_place(self) -> None:
+        """Raises JournalError when a file of the journal was deleted or moved away; what it held was saved."""
+        with self._lock, in_words(self.path):
+            try:
+                self._place.check(self._db)
+            except JournalError as error:
+                self._lost = error  # nothing more may be written where it would be lost
+                raise
+
     def gap_count(self) -> int:
         """How many gaps the life has."""
         with self._lock, in_words(self.path):
@@ -234,10 +294,10 @@ class Journal:
             row = self._db.execute("SELECT last_id FROM sessions WHERE session = ?", (session,)).fetchone()
         return str(row[0])
 
-    def end_fill(self, gap: Gap, filled: Filled, why: str) -> None:
-        """The fill of that gap came to its end, for now or for good; `why` it is filled as it is."""
+    def end_fill(self, gap: int, filled: Filled, why: str, first_id: str) -> None:
+        """The fill of that gap came to its end, for now or for good: why it is filled as it is, up to where."""
         with self._transaction() as db:
-            gaps.end_fill(db, gap, filled, why)
+            gaps.end_fill(db, gap, filled, why, first_id)
 
     def cursor(self, source: str) -> str | None:
         """Where the source had got to, in its own words."""
@@ -251,9 +311,13 @@ class Journal:
             return JournalReader(self._connect(), self.path)
 
     def close(self) -> None:
-        """Let go of the file."""
-        with self._lock, in_words(self.path):
-            self._db.close()
+        """Let go of the files."""
+        try:
+            self._note_progress(at_once=True)
+        finally:
+            self._progress_file.close()
+            with self._lock, in_words(self.path):
+                self._db.close()
 
 
 class JournalReader:
@@ -271,11 +335,12 @@ class JournalReader:
         size = 0
         with in_words(self._path):
             found = self._db.execute(
-                "SELECT seq, source, id, received_at, matched, backfilled, raw FROM posts WHERE seq > ?"
+                "SELECT seq, source, id, received_at, matched, backfilled, raw, checksum FROM posts WHERE seq > ?"
                 " ORDER BY seq LIMIT ?",
                 (seq, limit),
             )
-            for number, source, id_, received_at, matched, backfilled, raw in found:
+            for number, source, id_, received_at, matched, backfilled, raw, noted in found:
+                check_row(noted, (source, id_, received_at, matched, backfilled, raw), number, self._path)
                 rows.append(
                     Row(number, source, id_, received_at, tuple(json.loads(matched)), bool(backfilled), raw)
                 )
@@ -298,30 +363,3 @@ class JournalReader:
     def close(self) -> None:
         """Let go of the connection."""
         self._db.close()
-
-
-@contextmanager
-def in_words(path: Path) -> Iterator[None]:
-    """SQLite's errors as words for the person who can mend them."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _explain(error, path) from error
-
-
-def _explain(error: sqlite3.Error, path: Path) -> JournalError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return JournalError(
-            f"the disk of the journal {path} is full", "Free some space there; nothing acknowledged is lost."
-        )
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return JournalError(
-            f"the journal {path} is damaged: {error}",
-            "It was left as it is. Keep a copy of the folder, and name another one with --data-dir to go on.",
-        )
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return JournalError(
-            f"the journal {path} cannot be written: {error}", "Check the rights of file and folder."
-        )
-    return JournalError(f"the journal {path} failed: {error}", "Check the disk of the data folder.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
@@ -50,10 +51,11 @@ class AfterMark:
 
 @dataclass(frozen=True, slots=True)
 class KeywordsMark:
-    """The source captures something else from that moment on: a gap that is open then falls into two."""
+    """The source captures something else from that moment on: a gap that is open then falls in two."""
 
     at: float
     keywords: str
+    last_id: str = ""  # the newest post known then
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class PageMark:
     gap: int
     posts: int
     reached: str
+    first_id: str  # up to that post the fill has asked for everything
     at: float
 
 
@@ -128,6 +131,11 @@ class Row:
     matched: tuple[str, ...]
     backfilled: bool
     raw: bytes
+
+
+def checksum(source: str, id_: str, received_at: float, matched: str, backfilled: bool, raw: bytes) -> int:
+    """What a row of the journal adds up to; `matched` as it is stored. SQLite keeps none of its own."""
+    return zlib.crc32(raw, zlib.crc32(f"{source}\0{id_}\0{received_at!r}\0{matched}\0{backfilled:d}".encode()))
 
 
 SettledBySource = Mapping[str, Settled]

@@ -1,7 +1,8 @@
 """The journal's schema, its version and the steps from each version to the next.
 
 `PRAGMA user_version` holds the version. A step is SQL that runs in one transaction with the new version's number,
-so that a kill in the middle of a migration leaves the old version whole. Steps only ever go forward.
+so that a kill in the middle of a migration leaves the old version whole. Steps only ever go forward, and only ever
+add tables, or columns at a table's end: `recover` reads the rows of every version by their place.
 """
 
 from __future__ import annotations
@@ -91,16 +92,27 @@ CREATE TABLE fetched (
 ) STRICT, WITHOUT ROWID;
 """
 
-STEPS: tuple[str, ...] = (_V1, _FILL)
+
+_DURABILITY = """
+-- What the row adds up to (records.checksum). Null: written by an older version, or its raw line was removed.
+ALTER TABLE posts ADD COLUMN checksum INTEGER;
+
+-- One row a `bieber-tui recover`: how many posts it could not save, by which the counters were lowered.
+CREATE TABLE recoveries (
+    at REAL NOT NULL, source TEXT NOT NULL, lost INTEGER NOT NULL, kept_aside TEXT NOT NULL
+) STRICT;
+"""
+
+STEPS: tuple[str, ...] = (_V1, _FILL, _DURABILITY)
 VERSION = len(STEPS)
 
 
-def migrate(db: sqlite3.Connection, path: str) -> None:
-    """Bring the schema to this program's version.
+def check_identity(db: sqlite3.Connection, path: str) -> int:
+    """The version of the schema; 0 for an empty file. Changes nothing.
 
     Raises JournalError when the file is no journal or was written by a newer bieber-tui.
     """
-    found = db.execute("PRAGMA user_version").fetchone()[0]
+    found = int(db.execute("PRAGMA user_version").fetchone()[0])
     owner = db.execute("PRAGMA application_id").fetchone()[0]
     has_tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
     if has_tables and owner != APPLICATION_ID:
@@ -113,6 +125,11 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
             f"the journal {path} has schema {found}; this bieber-tui knows schemas up to {VERSION}",
             "A newer bieber-tui wrote it, and it was left untouched. Install that version again.",
         )
+    return found
+
+
+def migrate(db: sqlite3.Connection, found: int) -> None:
+    """Bring the schema from the version `found` to this program's."""
     for number in range(found, VERSION):
         crashpoint.reach(Point.MIGRATION_BEGINS)
         db.executescript(f"BEGIN IMMEDIATE;\n{STEPS[number]}")

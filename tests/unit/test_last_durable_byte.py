@@ -14,6 +14,7 @@ from core.post import Post
 from core.query import parse_topic
 from core.rates import RateHistory
 from core.settings import Settings
+from core.windows import Windows
 from tests.clock import HeldClock
 
 
@@ -38,9 +39,10 @@ class Desk:
             Ledger({}, None),
             Feed(100),
             RateHistory(0.0),
+            Windows(0.0),
             settings,
             "x",
-            max_posts,
+            max_posts=max_posts,
         )
 
     def at(self, moment: float) -> Desk:
