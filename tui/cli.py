@@ -472,7 +472,7 @@ def _settings(arguments: list[str]) -> int:
     )
     parser.parse_args(arguments)
     for name, default, words in core_settings.describe():
-        print(f"{name:<22} {default or '-':<26} {words}")  # noqa: T201 - the data that was asked for
+        print(f"{name:<28} {default or '-':<26} {words}")  # noqa: T201 - the data that was asked for
     return 0
 
 
