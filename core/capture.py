@@ -104,6 +104,7 @@ class Capture:
             connection=self._connection,
             queue=self._queue,
             decode=source.decode,
+            wanted=source.wanted,
             topic=parse_topic(settings.topic),
             ledger=self._ledger,
             feed=self._feed,

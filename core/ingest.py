@@ -52,6 +52,7 @@ class Ingest:
         source: str,
         late: float = 0.0,
         max_posts: int | None = None,
+        wanted: Callable[[bytes], bool] = lambda _: True,
     ) -> None:
         """`late` is the number of seconds by which posts may come out of order."""
         self._journal = journal
@@ -59,6 +60,7 @@ class Ingest:
         self._connection = connection
         self._queue = queue
         self._decode = crashpoint.after(Point.DECODED, decode)
+        self._wanted = wanted
         self.topic = topic
         self._ledger = ledger
         self._feed = feed
@@ -155,6 +157,8 @@ class Ingest:
         if self._left is not None:
             self._left -= 1
         matched = match(post, quoted=self._settings.match.quoted)
+        if matched is not None and not self._wanted(line.raw):
+            matched = None
         verdict = Verdict.FILTERED if matched is None else Verdict.MATCHED
         seq = self._feed.last_seq + len(rows) + 1
         rows.append(FeedRow(seq, post, verdict, matched or (), line.at, line.backfilled))
