@@ -114,10 +114,11 @@ class Ingest:
         take = crashpoint.after(Point.IN_BATCH, self._take)
         match = crashpoint.after(Point.MATCHED, self.topic.match)
         for item in items:
+            if self.full and not isinstance(item, KeywordsMark):
+                continue  # as if never read: its span belongs to the gap before the next run
             if isinstance(item, Line):
-                if not self.full:
-                    take(item, match, batch, rows)
-            elif not (isinstance(item, PageMark) and self.full):  # a page that was not taken is not reached
+                take(item, match, batch, rows)
+            else:
                 self._mark(item, batch)
         if not items and not self.full and last_byte_at != self._seen_byte_at:
             # Nothing waits, so every line up to that byte is durable: a crash's gap will begin there.
