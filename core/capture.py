@@ -21,13 +21,20 @@ from core.connection import Connection, Line
 from core.counters import Counters
 from core.crashpoint import Point
 from core.delivery import Delivery
-from core.errors import BieberTuiError, JournalBlocked, JournalError, SourceRefused, StoreRefused
+from core.errors import (
+    BieberTuiError,
+    JournalBlocked,
+    JournalError,
+    SourceRefused,
+    StoreRefused,
+    Undecodable,
+)
 from core.events import EventLog
 from core.feed import Feed
 from core.fill import Filler
 from core.health import SourceState
 from core.ingest import Ingest
-from core.journal import Journal, Mark, Space
+from core.journal import Journal, Mark, Retention, Space
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.owner import Owner
@@ -39,11 +46,13 @@ from core.snapshot import Gap, Level, SinkState, Snapshot
 from core.sources.base import Source
 from core.spikes import Spikes
 from core.standstill import RETRY_SECONDS, Standstill
+from core.units import parse_keep
 from core.upkeep import Upkeep
-from core.windows import Windows
+from core.windows import LENGTH, Windows
 
-STOP_SECONDS = 1.8  # a stop ends within two seconds, whatever hangs
+STOP_SECONDS = 1.5  # whatever hangs: the process is to end within two seconds, and has to leave too
 GAPS_SHOWN = 1000
+ROWS_READ_BACK = 100_000  # of earlier runs, for the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,10 @@ class Capture:
         self._spikes = Spikes()
         self._windows = Windows(self._started_at)
         self._windows.ignore((settings.keywords, settings.topic))
+        self._earlier: Windows | None = None  # what earlier runs have left of the window, once it is read
+        self._rates.restore(journal.minutes(source.name, self._started_at - 86_400))
         self._feed = Feed(settings.ui.feed_size)
+        self._first_of_run = journal.last_seq()  # rows up to here are of earlier runs
         self._session = journal.begin_session(self._started_at, source.name, self._keywords)
         self._ledger = Ledger(journal.tallies(), journal.settled(sink.target) if sink else None)
         self._ingest = Ingest(
@@ -108,7 +120,8 @@ class Capture:
         self._ingest.on_page = self._filler.page_is_durable
         self._deliveries = [self._delivery(sink)] if sink else []
         space = Space(journal.path, settings.journal.min_free)
-        self._upkeep = Upkeep(journal, space, self._events, clock, on_error=self._end)
+        retention = Retention(journal, parse_keep(settings.journal.keep), [sink.target] if sink else [])
+        self._upkeep = Upkeep(journal, space, self._events, clock, retention, on_error=self._end)
         self._standstill = Standstill(
             settings.journal.when_full,
             space,
@@ -191,6 +204,7 @@ class Capture:
         if not self._standstill.gap_reason:
             self._start_reader()
         self._writer.start()
+        threading.Thread(target=self._read_window, name="window", daemon=True).start()
         if self._source.capabilities.fill:
             self._filler.start()
         try:
@@ -442,8 +456,33 @@ class Capture:
         limit = -1 if everything else GAPS_SHOWN
         self._gaps, self._gap_count = tuple(self._journal.gaps(limit)), self._journal.gap_count()
 
+    def _read_window(self) -> None:
+        """Count what earlier runs have received in the last hour, beside all that matters more."""
+        earlier = Windows(self._started_at)
+        earlier.ignore((self._settings.keywords, self._settings.topic))
+        reader = self._journal.reader()
+        try:
+            rows = reader.rows_since(self._source.name, self._started_at - LENGTH)
+            for number, row in enumerate(rows):
+                if self._closing.is_set():
+                    return
+                if number >= ROWS_READ_BACK:
+                    earlier.cut_short()
+                    break
+                if row.seq <= self._first_of_run:
+                    earlier.add(self._source.decode(row.raw), row.received_at)
+            rows.close()
+            self._earlier = earlier
+        except (JournalError, Undecodable) as error:
+            self._events.add(Level.WARNING, f"the window begins with this run: {error}")
+        finally:
+            reader.close()
+
     def _watch_numbers(self, now: float) -> None:
         """Bring the window up to date, and tell of spikes."""
+        if self._earlier is not None:
+            self._windows.absorb(self._earlier)
+            self._earlier = None
         self._windows.refresh(now)
         if int(now) != self._looked_at:
             self._looked_at = int(now)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from core import __version__
@@ -28,6 +29,7 @@ COMMANDS = {
     "serve": "the attach view in a browser, read-only and on this machine unless you say otherwise",
     "check": "is everything set up? credentials, reach of X, rules, store, disk, terminal",
     "gaps": "the spans that were not received: listed, exported, added up",
+    "compact": "remove what journal.keep does not keep, and give the room back to the disk",
     "recover": "save what can be saved of a damaged journal",
     "simulate": "the simulator of X's API as a server",
     "settings": "every setting with its default",
@@ -229,11 +231,16 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
     if not args.no_ui and not _has_terminal():
         Capture.parts(settings)  # what is missing in the settings is the more useful thing to hear first
         raise _no_terminal()
-    capture = Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
-    if args.no_ui:
-        from core import headless
+    from core import headless
 
-        return headless.run(capture, settings.log, report=args.json)
+    def open_capture() -> Capture:
+        return Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
+
+    if args.no_ui:
+        return headless.run(open_capture, settings.log, report=args.json)
+    # Signals wait until the dashboard listens to them: the capture runs already, and is to be ended in order.
+    signal.pthread_sigmask(signal.SIG_BLOCK, headless.ENDING_SIGNALS)
+    capture = open_capture()
     from tui import app
 
     capture.start()
@@ -242,14 +249,8 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
         _say(f"error: {capture.error}")
         code = capture.error.exit_code
     if args.json:
-        _print_report(capture.report())
+        headless.write_report(capture.report(), headless.Log(settings.log))
     return code
-
-
-def _print_report(report: dict[str, object]) -> None:
-    import json
-
-    print(json.dumps(report, ensure_ascii=False))  # noqa: T201 - the data that was asked for
 
 
 def _no_terminal() -> ConfigError:
@@ -342,17 +343,17 @@ def _replay(arguments: list[str]) -> int:
     from core.replay import Player, open_recording
 
     player = Player(open_recording(Path(args.recording)), settings, args.speed, ends=args.no_ui)
+    from core import headless
+
     try:
         if args.no_ui:
-            from core import headless
-
-            return headless.run(player.capture, settings.log, report=args.json)
+            return headless.run(lambda: player.capture, settings.log, report=args.json)
         from tui import app
 
         player.start()
         code = app.run(player, settings)
         if args.json:
-            _print_report(player.capture.report())
+            headless.write_report(player.capture.report(), headless.Log(settings.log))
         return code
     finally:
         player.stop()
@@ -407,6 +408,24 @@ def _check(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     _warn_of_unknown_variables()
     return check.run(core_settings.load(_overrides(args), args.profile), sys.stdout)
+
+
+def _compact(arguments: list[str]) -> int:
+    """`bieber-tui compact`: a smaller journal."""
+    from core import compaction
+    from core import settings as core_settings
+
+    parser = _parser("compact", "Remove what journal.keep does not keep, and give the room back to the disk.")
+    _add_settings(parser)
+    parser.add_argument(
+        "--drop-store",
+        metavar="STORE",
+        help="forget a store that is gone for good, by the name that events give it: nothing waits for it then",
+    )
+    parser.add_argument("--json", action="store_true", help="what was removed as one JSON object")
+    args = parser.parse_args(arguments)
+    settings = core_settings.load(_overrides(args), args.profile)
+    return compaction.run(settings, sys.stdout, drop_store=args.drop_store, as_json=args.json)
 
 
 def _recover(arguments: list[str]) -> int:
@@ -472,7 +491,7 @@ def _settings(arguments: list[str]) -> int:
     )
     parser.parse_args(arguments)
     for name, default, words in core_settings.describe():
-        print(f"{name:<22} {default or '-':<26} {words}")  # noqa: T201 - the data that was asked for
+        print(f"{name:<28} {default or '-':<26} {words}")  # noqa: T201 - the data that was asked for
     return 0
 
 
@@ -483,11 +502,30 @@ _FUNCTIONS: dict[str, Callable[[list[str]], int]] = {
     "serve": _serve,
     "check": _check,
     "gaps": _gaps,
+    "compact": _compact,
     "recover": _recover,
     "simulate": _simulate,
     "settings": _settings,
 }
 
 
+def program() -> NoReturn:
+    """The process: `main`, and then the end of it, whatever still hangs.
+
+    A shell may have closed a stream (`<&-`, `2>&-`): it reads and writes nothing then. All that has to be kept is
+    kept when `main` returns, so the process ends without the interpreter's farewell: that waits for threads of the
+    MongoDB driver which wait for a server, it lets a second signal kill, and it gives another exit code when
+    nobody reads the log any more.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - for as long as the process lives
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -17,7 +17,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
@@ -31,6 +31,7 @@ from core.journal.faults import in_words
 from core.journal.place import Place
 from core.journal.progress import Progress, ProgressFile, check_progress, read_progress
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally, checksum
+from core.journal.retention import out_of_reach
 from core.journal.schema import check_identity, migrate
 from core.private import open_private
 from core.snapshot import Filled, Gap
@@ -108,6 +109,14 @@ class Journal:
                     self._db.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def _alone(self) -> Iterator[sqlite3.Connection]:
+        """The connection that writes, outside of any transaction."""
+        with self._lock, in_words(self.path):
+            if self._lost is not None:
+                raise self._lost
+            yield self._db
+
     # -- runs
 
     def begin_session(self, at: float, source: str, keywords: str = "") -> int:
@@ -163,6 +172,12 @@ class Journal:
                         len(batch.entries) - inserted,
                     ),
                 )
+            if batch.minutes:
+                db.executemany(
+                    "INSERT INTO minutes VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                    " consumed = consumed + excluded.consumed, matched = matched + excluded.matched",
+                    [(batch.source, at, consumed, matched) for at, (consumed, matched) in batch.minutes.items()],
+                )
             for mark in batch.gaps:
                 gaps.apply(db, batch.source, session, mark)
             if batch.cursor is not None:
@@ -184,7 +199,8 @@ class Journal:
         matched = json.dumps(entry.matched, ensure_ascii=False)
         done = db.execute(
             "INSERT INTO posts (source, id, received_at, text_hash, matched, backfilled, raw, checksum)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS"
+            " (SELECT 1 FROM removed WHERE source = ?1 AND id = ?2) ON CONFLICT DO NOTHING",
             (
                 source,
                 entry.id,
@@ -201,7 +217,8 @@ class Journal:
         db.execute(
             "INSERT INTO versions SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS"
             " (SELECT 1 FROM posts WHERE source = ?1 AND id = ?2 AND text_hash = ?4) AND NOT EXISTS"
-            " (SELECT 1 FROM versions WHERE source = ?1 AND id = ?2 AND text_hash = ?4)",
+            " (SELECT 1 FROM versions WHERE source = ?1 AND id = ?2 AND text_hash = ?4) AND NOT EXISTS"
+            " (SELECT 1 FROM removed WHERE source = ?1 AND id = ?2 AND text_hash = ?4)",
             (source, entry.id, entry.received_at, entry.text_hash, entry.raw),
         )
         return False
@@ -254,6 +271,14 @@ class Journal:
             ).fetchall()
         return {source: Tally(*counts) for source, *counts in rows}
 
+    def minutes(self, source: str, since: float) -> list[tuple[float, int, int]]:
+        """Begin of the minute, posts consumed and matched in it, for the minutes since then in which any came."""
+        with self._lock, in_words(self.path):
+            return self._db.execute(
+                "SELECT at, consumed, matched FROM minutes WHERE source = ? AND at >= ? ORDER BY at",
+                (source, since),
+            ).fetchall()
+
     def last_seq(self) -> int:
         """The number of the newest row ever given; 0 before the first."""
         with self._lock, in_words(self.path):
@@ -264,6 +289,24 @@ class Journal:
         """The life's gaps, oldest first; the last `limit` of them when it is not negative."""
         with self._lock, in_words(self.path):
             return gaps.read(self._db, limit=limit)
+
+    def drop_target(self, target: str) -> bool:
+        """Know nothing of a sink any more; False when nothing was known."""
+        with self._transaction() as db:
+            known = db.execute("DELETE FROM sink_cursors WHERE target = ?", (target,)).rowcount
+            db.execute("DELETE FROM settled WHERE target = ?", (target,))
+        return known > 0
+
+    def targets(self) -> list[str]:
+        """The sinks that this journal has fed."""
+        with self._lock, in_words(self.path):
+            rows = self._db.execute("SELECT target FROM sink_cursors ORDER BY target").fetchall()
+        return [str(target) for (target,) in rows]
+
+    def out_of_reach(self, seq: int) -> int:
+        """How many posts a sink that has got to row `seq` never had, because retention removed them before."""
+        with self._lock, in_words(self.path):
+            return out_of_reach(self._db, seq)
 
     def used_bytes(self) -> int:
         """The size of the pages in use, committed or on their way from the write-ahead log to the file."""
@@ -328,6 +371,21 @@ class JournalReader:
         self._path = path
         with in_words(path):
             db.execute("PRAGMA query_only = ON")
+
+    def rows_since(self, source: str, received_at: float) -> Generator[Row, None, None]:
+        """The newest rows that a source's stream brought since then, the newest first."""
+        with in_words(self._path):
+            found = self._db.execute(
+                "SELECT seq, source, id, received_at, matched, backfilled, raw FROM posts ORDER BY seq DESC"
+            )
+            try:
+                for number, of, id_, at, matched, backfilled, raw in found:
+                    if at < received_at:
+                        break
+                    if of == source:
+                        yield Row(number, of, id_, at, tuple(json.loads(matched)), bool(backfilled), raw)
+            finally:
+                found.close()  # as below
 
     def rows_after(self, seq: int, limit: int) -> list[Row]:
         """Up to `limit` rows with a higher number, in order; fewer when they are large."""

@@ -10,7 +10,7 @@ from core.clock import SystemClock
 from core.connection import Connection, Line
 from core.events import EventLog
 from core.health import RateLimit, SourceState
-from core.journal import GapMark
+from core.journal import GapMark, KeywordsMark
 from core.lines import LineQueue
 from tests.clock import HeldClock
 from tests.conftest import wait_until
@@ -176,6 +176,53 @@ def test_a_connection_that_opens_while_it_is_being_closed_ends_the_gap_that_was_
     connection.touch(102.0)
     connection.report(SourceState.PAUSED, "paused by you")
     assert marks(queue) == [GapMark(101.0), GapMark(102.0, "paused by you", chosen=True)]
+
+
+def pause_and_fail_to_resume(connection, clock):
+    connect(connection, clock, 101)
+    connection.touch(120.0)
+    connection.report(SourceState.PAUSED, "paused by you")
+    clock.time = 130
+    connection.report(SourceState.CONNECTING)
+    clock.time = 131
+    connection.report(SourceState.WAITING, "X 503", wait_until=136)
+
+
+def test_a_pause_ends_with_the_attempt_to_resume_it_also_when_that_fails(connection, queue, clock):
+    pause_and_fail_to_resume(connection, clock)
+    connect(connection, clock, 140)
+    expected = [GapMark(120.0, "paused by you", chosen=True), GapMark(130, "X 503"), GapMark(140)]
+    assert marks(queue)[1:] == expected
+
+
+def test_a_pause_that_follows_a_failed_resume_is_another_one(connection, queue, clock):
+    pause_and_fail_to_resume(connection, clock)
+    clock.time = 135
+    connection.report(SourceState.PAUSED, "paused by you")
+    connect(connection, clock, 140)
+    assert [(mark.at, mark.chosen) for mark in marks(queue)[1:]] == [
+        (120.0, True), (130, False), (135, True), (140, False),
+    ]  # fmt: skip
+
+
+def test_a_second_pause_before_the_first_was_over_goes_on(connection, queue, clock):
+    connect(connection, clock, 101)
+    connection.touch(120.0)
+    connection.report(SourceState.PAUSED, "paused by you")
+    clock.time = 130
+    connection.report(SourceState.CONNECTING)
+    connection.report(SourceState.PAUSED, "paused by you")
+    clock.time = 150
+    connection.report(SourceState.CONNECTING)
+    connection.report(SourceState.WAITING, "X 503", wait_until=160)
+    assert marks(queue)[1:] == [GapMark(120.0, "paused by you", chosen=True), GapMark(150, "X 503")]
+
+
+def test_other_keywords_are_noted_in_the_order_in_which_they_came(connection, queue, clock):
+    connection.deliver(b"one", 101.0)
+    connection.keywords_changed("new")
+    connection.deliver(b"two", 102.0)
+    assert queue.take(10, 0, 0)[1] == KeywordsMark(100.0, "new")
 
 
 def test_a_refusal_leaves_the_gap_open(connection, queue, clock):
