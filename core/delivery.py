@@ -97,22 +97,17 @@ class Delivery:
     def stop(self, deadline: float) -> None:
         """Deliver what waits if the sink takes it, until `deadline` (monotonic seconds); then let go.
 
-        A sink that is down is not waited for. A thread stuck in a write is left behind: what it has written
-        will be recognised as our own.
+        A thread that is stuck in a write is left behind: what it has written will be recognised as our own.
         """
         self._deadline = deadline
         self._stop.set()
         self._wake.set()
-        takes = self._status.state not in (SinkState.DOWN, SinkState.REFUSED)
-        if takes:
-            self._thread.join(max(deadline - time.monotonic(), 0.0))
+        self._thread.join(max(deadline - time.monotonic(), 0.0))
         if self._thread.is_alive() and not self._status.error:
             self._say_down(SinkState.DOWN, "it had not answered when the capture was stopped", 0.0)
         closer = threading.Thread(target=self._sink.close, name=f"close-{self._sink.name}", daemon=True)
         closer.start()
         closer.join(max(deadline - time.monotonic(), 0.1))
-        if not takes:  # it was waiting for the answer to one more try, which has ended now
-            self._thread.join(max(deadline - time.monotonic(), 0.1))
 
     def status(self, inserted: int) -> SinkStatus:
         """How the sink is; `inserted` are the rows that the journal has ever taken."""

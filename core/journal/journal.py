@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
 
@@ -360,6 +360,9 @@ class Journal:
         finally:
             self._progress_file.close()
             with self._lock, in_words(self.path):
+                # SQLite does this for the last connection that closes; a reader's thread may outlive this one.
+                with suppress(sqlite3.Error):
+                    self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
                 self._db.close()
 
 
