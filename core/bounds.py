@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.journal import AfterMark, GapMark
+from core.journal import AfterMark, GapMark, KeywordsMark
+from core.post import Post
 
 
 class Bounds:
@@ -32,17 +33,24 @@ class Bounds:
         self._chosen, self._from = False, mark.at + self._late
         return mark
 
-    def seen(self, id: str, at: float) -> AfterMark | None:
+    def changed(self, mark: KeywordsMark) -> KeywordsMark:
+        """Other keywords from now on: the mark, with the newest post known."""
+        mark = replace(mark, last_id=self.newest)
+        self.newest = self._before = ""  # a post of the old keywords bounds no gap of the new ones
+        return mark
+
+    def seen(self, post: Post, at: float) -> AfterMark | None:
         """A post came over the connection; the mark when it is the first one well after a gap.
 
-        An old post that is delivered again right after a reconnect is none.
+        An old post that is delivered again right after a reconnect is none; neither is a retweet, which not every
+        source gives again.
         """
-        if newer(id, self.newest):
-            self.newest = id
-        if self._from is None or at < self._from or not newer(id, self._before):
+        if newer(post.id, self.newest):
+            self.newest = post.id
+        if self._from is None or at < self._from or not newer(post.id, self._before) or post.ref("retweeted"):
             return None
         self._from = None
-        return AfterMark(id)
+        return AfterMark(post.id)
 
 
 def newer(id: str, other: str) -> bool:

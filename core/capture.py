@@ -21,7 +21,14 @@ from core.connection import Connection, Line
 from core.counters import Counters
 from core.crashpoint import Point
 from core.delivery import Delivery
-from core.errors import BieberTuiError, JournalBlocked, JournalError, SourceRefused, StoreRefused
+from core.errors import (
+    BieberTuiError,
+    JournalBlocked,
+    JournalError,
+    SourceRefused,
+    StoreRefused,
+    Undecodable,
+)
 from core.events import EventLog
 from core.feed import Feed
 from core.fill import Filler
@@ -37,12 +44,15 @@ from core.settings import Settings
 from core.sinks.base import Sink
 from core.snapshot import Gap, Level, SinkState, Snapshot
 from core.sources.base import Source
+from core.spikes import Spikes
 from core.standstill import RETRY_SECONDS, Standstill
 from core.units import parse_keep
 from core.upkeep import Upkeep
+from core.windows import LENGTH, Windows
 
-STOP_SECONDS = 1.8  # a stop ends within two seconds, whatever hangs
+STOP_SECONDS = 1.5  # whatever hangs: the process is to end within two seconds, and has to leave too
 GAPS_SHOWN = 1000
+ROWS_READ_BACK = 100_000  # of earlier runs, for the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,13 @@ class Capture:
         self._connection = Connection(source.name, self._queue, self._events, clock)
         self._started_at = clock.now()
         self._rates = RateHistory(self._started_at)
+        self._spikes = Spikes()
+        self._windows = Windows(self._started_at)
+        self._windows.ignore((settings.keywords, settings.topic))
+        self._earlier: Windows | None = None  # what earlier runs have left of the window, once it is read
+        self._rates.restore(journal.minutes(source.name, self._started_at - 86_400))
         self._feed = Feed(settings.ui.feed_size)
+        self._first_of_run = journal.last_seq()  # rows up to here are of earlier runs
         self._session = journal.begin_session(self._started_at, source.name, self._keywords)
         self._ledger = Ledger(journal.tallies(), journal.settled(sink.target) if sink else None)
         self._ingest = Ingest(
@@ -89,10 +105,12 @@ class Capture:
             connection=self._connection,
             queue=self._queue,
             decode=source.decode,
+            wanted=source.wanted,
             topic=parse_topic(settings.topic),
             ledger=self._ledger,
             feed=self._feed,
             rates=self._rates,
+            windows=self._windows,
             settings=settings,
             source=source.name,
             late=source.capabilities.late,
@@ -118,6 +136,7 @@ class Capture:
         self._writer = threading.Thread(target=self._write, name="writer", daemon=True)
         self._closing = threading.Event()
         self._control_socket = ControlSocket(settings.data_dir, self, lambda: self.finish("stopped by a viewer"))
+        self._looked_at = 0  # the second that spikes were last looked for in
         self._paused = False
         self._stopped = ""
         self._gaps: tuple[Gap, ...] = ()
@@ -185,6 +204,7 @@ class Capture:
         if not self._standstill.gap_reason:
             self._start_reader()
         self._writer.start()
+        threading.Thread(target=self._read_window, name="window", daemon=True).start()
         if self._source.capabilities.fill:
             self._filler.start()
         try:
@@ -233,6 +253,7 @@ class Capture:
             if kept.text != self._ingest.topic.text:
                 self._ingest.topic = kept
                 self._events.add(Level.INFO, f"topic is now {kept.text}")
+            self._windows.ignore((wanted.text, kept.text))
 
     def stop(self, reason: str = "stopped by you") -> None:
         """End within two seconds: close the stream, commit what was read, let the sinks take what they can.
@@ -289,7 +310,8 @@ class Capture:
             gaps=self._gaps,
             gap_count=self._gap_count,
             events=self._events.recent(),
-            rates=self._rates.rates(now),
+            rates=replace(self._rates.rates(now), spikes=self._spikes.starts),
+            window=self._windows.view,
             rows=rows,
             last_seq=last_seq,
             stopped=self._stopped,
@@ -412,7 +434,9 @@ class Capture:
                     self.finish(f"reached --max-posts {self._limits.max_posts}")
                 elif full:
                     self._give_up_on_refusal()
-                elapsed = self._clock.now() - self._started_at
+                now = self._clock.now()
+                self._watch_numbers(now)
+                elapsed = now - self._started_at
                 if self._limits.duration is not None and elapsed >= self._limits.duration:
                     self.finish(f"reached --duration {self._limits.duration:g}")
                 if self._closing.is_set() and (blocked or (not taken and not len(self._queue))):
@@ -431,6 +455,39 @@ class Capture:
     def _read_gaps(self, *, everything: bool = False) -> None:
         limit = -1 if everything else GAPS_SHOWN
         self._gaps, self._gap_count = tuple(self._journal.gaps(limit)), self._journal.gap_count()
+
+    def _read_window(self) -> None:
+        """Count what earlier runs have received in the last hour, beside all that matters more."""
+        earlier = Windows(self._started_at)
+        earlier.ignore((self._settings.keywords, self._settings.topic))
+        reader = self._journal.reader()
+        try:
+            rows = reader.rows_since(self._source.name, self._started_at - LENGTH)
+            for number, row in enumerate(rows):
+                if self._closing.is_set():
+                    return
+                if number >= ROWS_READ_BACK:
+                    earlier.cut_short()
+                    break
+                if row.seq <= self._first_of_run:
+                    earlier.add(self._source.decode(row.raw), row.received_at)
+            rows.close()
+            self._earlier = earlier
+        except (JournalError, Undecodable) as error:
+            self._events.add(Level.WARNING, f"the window begins with this run: {error}")
+        finally:
+            reader.close()
+
+    def _watch_numbers(self, now: float) -> None:
+        """Bring the window up to date, and tell of spikes."""
+        if self._earlier is not None:
+            self._windows.absorb(self._earlier)
+            self._earlier = None
+        self._windows.refresh(now)
+        if int(now) != self._looked_at:
+            self._looked_at = int(now)
+            if said := self._spikes.look(self._rates.rates(now).seconds, now):
+                self._events.add(Level.WARNING if self._spikes.going_on else Level.INFO, said)
 
     def _give_up_on_refusal(self) -> None:
         """Whoever waits for the last posts to be settled waits in vain when the store of record has refused."""

@@ -53,6 +53,10 @@ class Point(StrEnum):
     GAP_CLOSED = "gap-closed"  # as above
     PAUSING = "pausing"  # the stream is closed, the gap is not noted
     RESUMING = "resuming"  # the stream is about to be opened again
+    # the fill of a gap
+    PAGE_FETCHED = "page-fetched"  # it is paid, and in memory only
+    PAGE_NOTED = "page-noted"  # within the transaction that holds its posts
+    FILL_ENDED = "fill-ended"  # all is fetched, the gap does not say so
     # the rule at X
     RULE_NEEDED = "rule-needed"  # X does not have our rule
     RULE_ADDED = "rule-added"  # it has the new one and the old one

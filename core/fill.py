@@ -11,9 +11,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+from core import crashpoint
 from core.bounds import newer
 from core.clock import Clock, iso
 from core.connection import Line
+from core.crashpoint import Point
 from core.errors import BieberTuiError
 from core.events import EventLog
 from core.journal import Journal, JournalReader, Mark, PageMark
@@ -101,7 +103,9 @@ class Filler:
                 if missing is None:
                     self._wake.wait(LOOK_EVERY)
                 else:
+                    self.filling = Filling(missing.gap.number, "being filled")
                     self._fill(missing)
+                    self.filling = None
                     self._wake.set()
         except Exception as error:  # noqa: BLE001 - gaps stay gaps; the capture goes on
             words = str(error) if isinstance(error, BieberTuiError) else f"a bug in bieber-tui: {error!r}"
@@ -136,18 +140,15 @@ class Filler:
     def _fill(self, missing: Missing) -> None:
         gap = missing.gap
         outlet = _Outlet(self, gap)
-        self.filling = Filling(gap.number, "being filled")
-        try:
-            if self._held.is_set():
-                return  # a pause that came between the look and now
-            result = self._source.fill(missing, outlet)
-        finally:
-            self.filling = None
+        if self._held.is_set():
+            return  # a pause that came between the look and now
+        result = self._source.fill(missing, outlet)
         if self._held.is_set() and result.retry:
             return  # the pause cut it short, and the journal knows how far it got
         self._again[gap.number] = self._clock.monotonic() + (AGAIN_AFTER if result.retry else float("inf"))
+        crashpoint.reach(Point.FILL_ENDED)
         if outlet.fetched or (result.filled, result.why) != (gap.filled, gap.why):
-            self._journal.end_fill(gap, result.filled, result.why)
+            self._journal.end_fill(gap.number, result.filled, result.why, result.first_id)
             self._on_change()
             if outlet.worked:
                 self._tell(gap, result, gap.fetched + outlet.fetched)
@@ -158,8 +159,9 @@ class Filler:
         level = Level.INFO if result.filled == "yes" else Level.WARNING
         self.events.add(level, f"{words}; {result.why}" if result.why else words)
 
-    def hand_over(self, gap: Gap, lines: Sequence[bytes], reached: str) -> bool:
+    def hand_over(self, gap: Gap, lines: Sequence[bytes], reached: str, first_id: str) -> bool:
         """Put a page into the queue and wait until it is durable; False when the fill is to end."""
+        crashpoint.reach(Point.PAGE_FETCHED)
         while len(self._queue) > ROOMY:
             if self._held.wait(0.05):
                 return False
@@ -167,7 +169,7 @@ class Filler:
         self._durable.clear()
         for line in lines:
             self._queue.put(Line(line, now, backfilled=True), len(line))
-        self._queue.put(PageMark(gap.number, len(lines), reached, now))
+        self._queue.put(PageMark(gap.number, len(lines), reached, first_id, now))
         patience = 10  # looks that a page is given when a pause or a stop comes: the writer is fast
         while not self._durable.wait(0.05):
             patience -= self._held.is_set()
@@ -185,10 +187,10 @@ class _Outlet:
         self.fetched = 0
         self.worked = False  # the source asked for something
 
-    def page(self, lines: Sequence[bytes], reached: str) -> bool:
+    def page(self, lines: Sequence[bytes], reached: str, first_id: str) -> bool:
         """Hand over fetched posts and wait until they are durable."""
         self.fetched += len(lines)
-        return self._filler.hand_over(self._gap, lines, reached)
+        return self._filler.hand_over(self._gap, lines, reached, first_id)
 
     def progress(self, words: str) -> None:
         """What the fill is doing."""

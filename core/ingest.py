@@ -25,6 +25,7 @@ from core.query import Query
 from core.rates import RateHistory
 from core.settings import Settings
 from core.snapshot import FeedRow, Verdict
+from core.windows import Windows
 
 TICK = 0.25  # seconds between two looks at the time when no line comes
 QUARANTINE_REASON_LENGTH = 200
@@ -46,10 +47,12 @@ class Ingest:
         ledger: Ledger,
         feed: Feed,
         rates: RateHistory,
+        windows: Windows,
         settings: Settings,
         source: str,
         late: float = 0.0,
         max_posts: int | None = None,
+        wanted: Callable[[bytes], bool] = lambda _: True,
     ) -> None:
         """`late` is the number of seconds by which posts may come out of order."""
         self._journal = journal
@@ -57,10 +60,12 @@ class Ingest:
         self._connection = connection
         self._queue = queue
         self._decode = crashpoint.after(Point.DECODED, decode)
+        self._wanted = wanted
         self.topic = topic
         self._ledger = ledger
         self._feed = feed
         self._rates = rates
+        self._windows = windows
         self._settings = settings
         self._source = source
         self._bounds = Bounds(journal.last_id(session), late)
@@ -109,15 +114,21 @@ class Ingest:
         take = crashpoint.after(Point.IN_BATCH, self._take)
         match = crashpoint.after(Point.MATCHED, self.topic.match)
         for item in items:
+            if self.full and not isinstance(item, KeywordsMark):
+                continue  # as if never read: its span belongs to the gap before the next run
             if isinstance(item, Line):
-                if not self.full:
-                    take(item, match, batch, rows)
-            elif not (isinstance(item, PageMark) and self.full):  # a page that was not taken is not reached
+                take(item, match, batch, rows)
+            else:
                 self._mark(item, batch)
         if not items and not self.full and last_byte_at != self._seen_byte_at:
             # Nothing waits, so every line up to that byte is durable: a crash's gap will begin there.
             batch.last_byte_at = self._seen_byte_at = last_byte_at
         batch.last_id = self._bounds.newest
+        for row in rows:
+            if not row.backfilled:  # rates are those of the stream
+                minute = int(row.received_at // 60) * 60
+                consumed, matched = batch.minutes.get(minute, (0, 0))
+                batch.minutes[minute] = (consumed + 1, matched + (row.verdict is Verdict.MATCHED))
         return batch, rows, len(items)
 
     def _mark(self, mark: Mark, batch: Batch) -> None:
@@ -127,14 +138,14 @@ class Ingest:
             if not mark.reason:
                 batch.last_byte_at = mark.at  # connected: a crash's gap cannot begin earlier
         elif isinstance(mark, KeywordsMark):
-            self._bounds.newest = ""
+            mark = self._bounds.changed(mark)
         batch.gaps.append(mark)
 
     def _take(self, line: Line, match: Match, batch: Batch, rows: list[FeedRow]) -> None:
         """Decode and judge one line."""
         batch.delivered += 1
         if not line.backfilled:
-            batch.last_byte_at = line.at
+            batch.last_byte_at = line.at if line.until is None else line.until
         try:
             post = self._decode(line.raw)
         except Undecodable as error:
@@ -142,11 +153,13 @@ class Ingest:
             batch.quarantined.append(Rejected("", line.at, reason, line.raw))
             return
         batch.consumed += 1
-        if not line.backfilled and (after := self._bounds.seen(post.id, line.at)) is not None:
+        if not line.backfilled and (after := self._bounds.seen(post, line.at)) is not None:
             batch.gaps.append(after)
         if self._left is not None:
             self._left -= 1
         matched = match(post, quoted=self._settings.match.quoted)
+        if matched is not None and not self._wanted(line.raw):
+            matched = None
         verdict = Verdict.FILTERED if matched is None else Verdict.MATCHED
         seq = self._feed.last_seq + len(rows) + 1
         rows.append(FeedRow(seq, post, verdict, matched or (), line.at, line.backfilled))
@@ -196,7 +209,11 @@ class Ingest:
             if row.verdict is Verdict.MATCHED:
                 if not row.backfilled:
                     matched[second] = matched.get(second, 0) + 1
-                if not next(news):
+                if next(news):
+                    made = row.post.created_at
+                    late = row.backfilled and made is not None
+                    self._windows.add(row.post, made.timestamp() if late and made else row.received_at)
+                else:
                     row = replace(row, verdict=Verdict.DUPLICATE)  # noqa: PLW2901 - the same row, corrected
             shown.append(row)
         for second, count in consumed.items():

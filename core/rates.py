@@ -1,17 +1,20 @@
 """Speed of a run: posts per second and match rate, over time.
 
-Posts count at the time they were received. Keeps a bucket a second for 5 minutes and a bucket a minute for 60.
+Posts count at the time they were received. Keeps a bucket a second for 5 minutes, a bucket a minute for 60, and a
+bucket for six minutes of the last 24 hours; the latter two outlive the run, by what the journal kept of it.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterable
 
 from core.snapshot import Rates, Series
 
 SECONDS = 300
 MINUTES = 60
+DAY_STEP, DAY = 360, 240  # six minutes, 24 hours of them
 _WINDOW = 10  # seconds that the current rates are taken over
 
 
@@ -63,6 +66,7 @@ class RateHistory:
         self._started_at = started_at
         self._seconds = _Buckets(1, SECONDS)
         self._minutes = _Buckets(60, MINUTES)
+        self._day = _Buckets(DAY_STEP, DAY)
         self._any = False
         self._peak = 0
         self._peak_at: float | None = None
@@ -75,12 +79,21 @@ class RateHistory:
             if in_second > self._peak:
                 self._peak_at, self._peak = float(int(at)), in_second
             self._minutes.add(at, consumed, matched)
+            self._day.add(at, consumed, matched)
+
+    def restore(self, minutes: Iterable[tuple[float, int, int]]) -> None:
+        """Earlier runs received so many posts, so many of them matched, in the minutes that began then."""
+        with self._lock:
+            for at, consumed, matched in minutes:
+                self._minutes.add(at, consumed, matched)
+                self._day.add(at, consumed, matched)
 
     def rates(self, now: float) -> Rates:
         """The rates as they stand at `now`."""
         with self._lock:
             self._seconds.advance(now)
             self._minutes.advance(now)
+            self._day.advance(now)
             seconds, minutes = self._seconds.series(), self._minutes.series()
             window = min(_WINDOW, max(int(now) - int(self._started_at), 1))
             consumed = sum(seconds.consumed[-1 - window : -1])
@@ -92,4 +105,5 @@ class RateHistory:
                 peak_at=self._peak_at,
                 seconds=seconds,
                 minutes=minutes,
+                day=self._day.series(),
             )

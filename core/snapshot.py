@@ -143,7 +143,29 @@ class Rates:
     peak_per_s: int = 0
     peak_at: float | None = None
     seconds: Series = Series(step=1.0, start=0.0)  # the last 5 minutes
-    minutes: Series = Series(step=60.0, start=0.0)  # the last 60 minutes
+    minutes: Series = Series(step=60.0, start=0.0)  # the last 60 minutes, of earlier runs too
+    day: Series = Series(step=360.0, start=0.0)  # the last 24 hours, of earlier runs too
+    spikes: tuple[float, ...] = ()  # when they began, oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The commonest names of one kind with the number of posts that have each, the commonest first."""
+
+    kind: str  # "tags", "authors", "links", "languages", "words"
+    names: tuple[tuple[str, int], ...] = ()
+    exact: bool = True  # False: there were too many names, and rare ones were let go
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The matched posts of a window that began at `start` and moves on by `slide` seconds."""
+
+    start: float = 0.0
+    length: float = 3600.0
+    slide: float = 300.0
+    posts: int = 0
+    tops: tuple[Top, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +190,7 @@ class Snapshot:
     rates: Rates
     rows: tuple[FeedRow, ...]  # consumed posts with seq > the `since` that was asked for, oldest first
     last_seq: int  # of the newest consumed post of this run; 0 before the first
+    window: Window = Window()
     stopped: str = ""  # why the capture ended; empty while it runs
     journal: JournalStatus = JournalStatus()
     view: str = ""  # "attached", "read-only", "replay 10×": how one looks, if not at a capture of one's own

@@ -15,7 +15,8 @@ from core.crashpoint import Point
 from core.journal.records import AfterMark, GapMark, KeywordsMark, Mark, PageMark
 from core.snapshot import Filled, Gap
 
-CUT_SHORT = "the fill was cut short"
+KILLED = "crashed or was killed"
+UNDER_WAY = "its fill has not come to its end"
 
 _COLUMNS = {field.name: "gap" if field.name == "number" else f'"{field.name}"' for field in fields(Gap)}
 
@@ -25,7 +26,8 @@ def begin(db: sqlite3.Connection, source: str, at: float, keywords: str) -> str:
 
     The gap begins at the last durable byte of the run before, or where a run began that was killed before it had
     one. It has that run's reason, or says that it was killed. The first run of a capture has no gap, one that
-    ended in order and never heard a byte leaves none, and a gap that is still open simply goes on.
+    ended in order and never heard a byte leaves none, and a gap that is still open simply goes on, and tells of a
+    kill too.
     """
     last = db.execute(
         "SELECT coalesce(last_byte_at, iif(ended_at IS NULL, started_at, NULL)), ended_at, reason, keywords,"
@@ -35,10 +37,14 @@ def begin(db: sqlite3.Connection, source: str, at: float, keywords: str) -> str:
     ).fetchone()
     if last is None:
         return ""
-    last_byte_at, ended_at, why, old_keywords, last_id = last
-    if last_byte_at is not None and _open(db, source) is None:
-        reason = f"not running: {why or 'stopped'}" if ended_at is not None else "crashed or was killed"
-        _insert(db, source, last_byte_at, reason, old_keywords, last_id=last_id)
+    start, ended_at, why, old_keywords, last_id = last
+    gap = _open(db, source)
+    if gap is None and start is not None:
+        reason = KILLED if ended_at is None else f"not running: {why or 'stopped'}"
+        _insert(db, source, start, reason, old_keywords, last_id=last_id)
+    elif gap is not None and ended_at is None and KILLED not in gap.reason:
+        # The connection may have been back, and what it brought was not durable.
+        db.execute("UPDATE gaps SET reason = ? WHERE gap = ?", (f"{gap.reason}; then {KILLED}", gap.number))
     gap = _open(db, source)
     if gap is not None and gap.keywords != keywords:
         _split(db, gap, at, keywords=keywords)
@@ -56,29 +62,32 @@ def apply(db: sqlite3.Connection, source: str, session: int, mark: Mark) -> None
             if _begin_gap(db, source, session, mark):
                 crashpoint.reach(Point.GAP_OPENED)
         case AfterMark(first_id=first_id):
-            _settle(db, source, first_id)
+            _settle(db, source, session, first_id)
         case KeywordsMark(at=at, keywords=keywords):
+            _settle(db, source, session, mark.last_id)
             db.execute("UPDATE sessions SET keywords = ? WHERE session = ?", (keywords, session))
             gap = _open(db, source)
             if gap is not None:
                 _split(db, gap, at, keywords=keywords)
         case PageMark():
             db.execute(
-                "UPDATE gaps SET fetched = fetched + ?, reached = ?, filled = 'partly', why = ? WHERE gap = ?",
-                (mark.posts, mark.reached, CUT_SHORT, mark.gap),
+                "UPDATE gaps SET fetched = fetched + ?, reached = ?, first_id = ?, filled = 'partly', why = ?"
+                " WHERE gap = ?",
+                (mark.posts, mark.reached, mark.first_id, UNDER_WAY, mark.gap),
             )
             db.execute(
                 "INSERT INTO fetched VALUES (?, date(?, 'unixepoch'), ?) ON CONFLICT DO UPDATE SET"
                 " posts = posts + excluded.posts",
                 (source, mark.at, mark.posts),
             )
+            crashpoint.reach(Point.PAGE_NOTED)
 
 
-def end_fill(db: sqlite3.Connection, gap: Gap, filled: Filled, why: str) -> None:
-    """The fill of a gap, as it was when the fill began, came to its end, for now or for good."""
-    db.execute("UPDATE gaps SET filled = ?, why = ? WHERE gap = ?", (filled, why, gap.number))
-    if filled != "no":  # a bound that was found meanwhile says nothing of what was fetched
-        db.execute("UPDATE gaps SET first_id = ? WHERE gap = ?", (gap.first_id, gap.number))
+def end_fill(db: sqlite3.Connection, gap: int, filled: Filled, why: str, first_id: str) -> None:
+    """The fill of a gap came to its end, for now or for good."""
+    db.execute("UPDATE gaps SET filled = ?, why = ? WHERE gap = ?", (filled, why, gap))
+    if filled != "no":  # a bound that the stream brought meanwhile says nothing of what was fetched
+        db.execute("UPDATE gaps SET first_id = ? WHERE gap = ?", (first_id, gap))
 
 
 def fetched_on(db: sqlite3.Connection, source: str, at: float) -> int:
@@ -126,11 +135,11 @@ def _insert(
 def _begin_gap(db: sqlite3.Connection, source: str, session: int, mark: GapMark) -> bool:
     """Open a gap, or split the open one; False when that one simply goes on."""
     if mark.chosen:
-        _settle(db, source, mark.last_id)  # what comes after the pause is no bound for what was lost before it
+        _settle(db, source, session, mark.last_id)  # what comes behind the pause bounds nothing before it
     gap = _open(db, source)
     if gap is None:
-        keywords = db.execute("SELECT keywords FROM sessions WHERE session = ?", (session,)).fetchone()
-        _insert(db, source, mark.at, mark.reason, keywords[0], chosen=mark.chosen, last_id=mark.last_id)
+        keywords = _keywords(db, session)
+        _insert(db, source, mark.at, mark.reason, keywords, chosen=mark.chosen, last_id=mark.last_id)
     elif gap.chosen != mark.chosen:
         _split(db, gap, mark.at, reason=mark.reason, chosen=mark.chosen)
     else:
@@ -160,12 +169,17 @@ def _split(
     )
 
 
-def _settle(db: sqlite3.Connection, source: str, first_id: str) -> None:
+def _keywords(db: sqlite3.Connection, session: int) -> str:
+    return str(db.execute("SELECT keywords FROM sessions WHERE session = ?", (session,)).fetchone()[0])
+
+
+def _settle(db: sqlite3.Connection, source: str, session: int, first_id: str) -> None:
     """Those ended gaps end before that post that have no bound yet and are followed by no gap of another kind."""
     db.execute(
         "UPDATE gaps SET first_id = ?1 WHERE source = ?2 AND \"end\" IS NOT NULL AND first_id = ''"
-        " AND filled = 'no' AND keywords <> '' AND (length(?1), ?1) > (length(last_id), last_id) AND NOT EXISTS"
+        " AND filled = 'no' AND keywords <> '' AND keywords = ?3 AND (length(?1), ?1) > (length(last_id), last_id)"
+        " AND NOT EXISTS"
         " (SELECT 1 FROM gaps AS later WHERE later.source = gaps.source AND later.gap > gaps.gap"
         "  AND (later.chosen > gaps.chosen OR later.keywords <> gaps.keywords))",
-        (first_id, source),
+        (first_id, source, _keywords(db, session)),
     )

@@ -44,6 +44,8 @@ def look(folder: Path) -> Record | None:
     how = "mode=ro" if os.access(folder, os.W_OK) else "immutable=1"
     with in_words(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)) as db:
         db.execute("BEGIN")  # one moment for all that is read
+        if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+            return None  # it is only just being made
         there = {row[1] for row in db.execute("PRAGMA table_info(sessions)")}
         source = "source" if "source" in there else "''"
         rows = db.execute(

@@ -51,10 +51,12 @@ class AfterMark:
 
 @dataclass(frozen=True, slots=True)
 class KeywordsMark:
-    """The source captures something else from that moment on: a gap that is open then falls into two."""
+    """The source captures something else from that moment on: a gap that is open then falls in two."""
 
     at: float
     keywords: str
+    minutes: dict[int, tuple[int, int]] = field(default_factory=dict)  # begin of a minute: consumed, matched
+    last_id: str = ""  # the newest post known then
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class PageMark:
     gap: int
     posts: int
     reached: str
+    first_id: str  # up to that post the fill has asked for everything
     at: float
 
 
@@ -83,6 +86,7 @@ class Batch:
     gaps: list[Mark] = field(default_factory=list)  # in the order in which it happened
     cursor: str | None = None
     last_byte_at: float | None = None
+    minutes: dict[int, tuple[int, int]] = field(default_factory=dict)  # begin of a minute: consumed, matched
     last_id: str = ""  # the newest post so far that came over the connection
 
     def __bool__(self) -> bool:

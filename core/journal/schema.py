@@ -109,7 +109,15 @@ CREATE TABLE recoveries (
 ) STRICT;
 """
 
-STEPS: tuple[str, ...] = (_V1, _FILL, _DURABILITY)
+_MINUTES = """
+-- Posts of the stream by the minute in which they were received (`at` is its begin): the plots outlive a run.
+CREATE TABLE minutes (
+    source TEXT NOT NULL, at INTEGER NOT NULL, consumed INTEGER NOT NULL, matched INTEGER NOT NULL,
+    PRIMARY KEY (source, at)
+) STRICT, WITHOUT ROWID;
+"""
+
+STEPS: tuple[str, ...] = (_V1, _FILL, _DURABILITY, _MINUTES)
 VERSION = len(STEPS)
 
 

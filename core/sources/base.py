@@ -35,10 +35,11 @@ class Outlet(Protocol):
     def deliver(self, raw: bytes, received_at: float, *, backfilled: bool = False) -> None:
         """Hand over one line as it came, without its line end. Blocks while the queue is full."""
 
-    def touch(self, at: float) -> None:
+    def touch(self, at: float, *, more: bool = False) -> None:
         """Something whole arrived at that time, be it only a keep-alive, and all up to there is delivered.
 
-        A gap begins at the last touch: half a line was never received.
+        A gap begins at the last touch: half a line was never received. `more`: the source had not read everything
+        yet that had come by then.
         """
 
     def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:
@@ -69,15 +70,16 @@ class FillResult:
     filled: Filled
     why: str = ""
     retry: bool = False
+    first_id: str = ""  # up to that post all was asked for; empty when it is not known
 
 
 class FillOutlet(Protocol):
     """Where a fill hands its posts and news."""
 
-    def page(self, lines: Sequence[bytes], reached: str) -> bool:
+    def page(self, lines: Sequence[bytes], reached: str, first_id: str) -> bool:
         """Hand over fetched posts and wait until they are durable, together with the place to go on from.
 
-        False: the fill is to end now.
+        `first_id` is that of the FillResult. False: the fill is to end now.
         """
 
     def progress(self, words: str) -> None:
@@ -114,6 +116,12 @@ class Source(Protocol):
 
         Goes on from `missing.gap.reached` when an earlier fill got there. Called only when the capabilities say
         so; ids of such a source rise with time, compared by their length and then as text.
+        """
+
+    def wanted(self, raw: bytes) -> bool:
+        """Whether a delivered post was sent for our keywords, as far as the source can tell: it is believed.
+
+        False for a post that came only because somebody else shares the connection. May be called from any thread.
         """
 
     def probe(self) -> list[str]:

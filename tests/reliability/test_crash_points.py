@@ -60,6 +60,7 @@ class Scenario:
     nth: int = 3
     earlier: bool = False  # a run has been before, for other keywords
     during: Callable[[Program, Simulator], None] = nothing
+    flags: tuple[str, ...] = ()
 
 
 def kept_ids(data_dir: Path) -> set[str]:
@@ -70,6 +71,7 @@ def kept_ids(data_dir: Path) -> set[str]:
 
 LINE = Scenario(nth=100)
 ONCE = Scenario(nth=1)
+BACKFILL = ("--backfill", "--set", "x.backfill_wait=0.2", "--set", "x.backfill_overlap=0.1")
 SCENARIOS = {
     Point.LINE_READ: LINE,
     Point.DECODED: LINE,
@@ -81,6 +83,9 @@ SCENARIOS = {
     Point.GAP_CLOSED: ONCE,
     Point.PAUSING: Scenario(1, during=pause),
     Point.RESUMING: Scenario(1, during=pause_and_resume),
+    Point.PAGE_FETCHED: Scenario(1, flags=BACKFILL),
+    Point.PAGE_NOTED: Scenario(1, flags=BACKFILL),
+    Point.FILL_ENDED: Scenario(1, flags=BACKFILL),
     Point.RULE_NEEDED: Scenario(1, earlier=True),
     Point.RULE_ADDED: Scenario(1, earlier=True),
     Point.RULE_REPLACED: Scenario(1, earlier=True),
@@ -122,7 +127,7 @@ def test_killed_there_nothing_is_twice_and_nothing_is_lost_but_what_a_gap_names(
             code, _ = Program(sim, data, *flags, "--keywords", OLD, "--max-posts", "40").end()
             assert code == 0
 
-        program = Program(sim, data, *flags, "--keywords", NEW, crash=f"{point}:{scenario.nth}")
+        program = Program(sim, data, *flags, "--keywords", NEW, *scenario.flags, crash=f"{point}:{scenario.nth}")
         scenario.during(program, sim)
         code, report = program.end()
         assert code == -signal.SIGKILL, program.said()
@@ -131,8 +136,9 @@ def test_killed_there_nothing_is_twice_and_nothing_is_lost_but_what_a_gap_names(
         if point not in (Point.MIGRATION_BEGINS, Point.IN_MIGRATION, Point.MIGRATED):
             judge(sim.sent, data, documents())
 
-        program = Program(sim, data, *flags, "--keywords", NEW)
-        wait_until(lambda: sim.finished, 60)
+        before = len(sim.connections)
+        program = Program(sim, data, *flags, "--keywords", NEW, *scenario.flags)
+        wait_until(lambda: sim.finished and len(sim.connections) > before, 60)
         wait_until(lambda: whole(sim)[-1].post in kept_ids(data), 60)
         if url:
             wait_until(lambda: collection(url).count_documents({}) == len(journal_ids(data)), 60)

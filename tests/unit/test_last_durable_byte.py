@@ -14,6 +14,7 @@ from core.post import Post
 from core.query import parse_topic
 from core.rates import RateHistory
 from core.settings import Settings
+from core.windows import Windows
 from tests.clock import HeldClock
 
 
@@ -38,9 +39,10 @@ class Desk:
             Ledger({}, None),
             Feed(100),
             RateHistory(0.0),
+            Windows(0.0),
             settings,
             "x",
-            max_posts,
+            max_posts=max_posts,
         )
 
     def at(self, moment: float) -> Desk:
@@ -99,6 +101,17 @@ def test_posts_behind_the_last_one_that_was_asked_for_are_in_the_gap(tmp_path):
     desk.ingest.step()
     assert desk.ingest.full
     desk.ingest.step()
+    assert desk.killed() == [(1002.0, None, CRASHED)]
+
+
+def test_a_reconnect_behind_the_last_one_that_was_asked_for_is_in_the_gap_too(tmp_path):
+    desk = Desk(tmp_path, max_posts=2)
+    desk.at(1001.0).connection.report(SourceState.LIVE)
+    desk.at(1002.0).hear("1", "2").at(1003.0).hear("3")
+    desk.connection.report(SourceState.WAITING, "X 503")
+    desk.at(1004.0).connection.report(SourceState.LIVE)
+    desk.ingest.step()
+    assert desk.ingest.full
     assert desk.killed() == [(1002.0, None, CRASHED)]
 
 

@@ -336,11 +336,11 @@ def test_a_failure_of_the_network_is_told_by_its_innermost_cause_and_tried_again
         assert words in ending.reason
 
 
-def test_an_untrusted_certificate_is_given_up():
+def test_an_untrusted_certificate_is_told_apart_with_what_to_do():
     said = {"verify_message": "self-signed certificate"}
     error = type("Untrusted", (ssl.SSLCertVerificationError,), said)(1, "certificate verify failed")
     ending = answers.of_failure(_wrapped(error), WHERE)
-    assert ending.kind is Kind.REFUSED
+    assert (ending.kind, ending.schedule) == (Kind.UNTRUSTED, Schedule.HTTP)
     assert "self-signed certificate" in ending.reason
     assert "REQUESTS_CA_BUNDLE" in ending.hint
 

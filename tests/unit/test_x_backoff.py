@@ -72,6 +72,35 @@ def test_a_failure_that_never_ends_does_not_overflow():
     assert backoff.wait(Schedule.HTTP) == 320.0
 
 
+@pytest.mark.parametrize(("said", "allowed"), [(15, 15), (10_000, 10_000), (0, 10), (-3, 10), (10**30, 1_000_000)])
+def test_the_budget_is_what_x_says_when_that_can_be_meant(said, allowed):
+    budget = ConnectBudget()
+    budget.learn(said)
+    assert budget.allowed == allowed
+    assert budget.tokens == allowed // 5
+
+
+def test_a_budget_that_shrinks_gives_nothing_back_and_takes_nothing_twice():
+    budget = ConnectBudget()
+    for _ in range(4):
+        budget.take(0.0)
+    budget.learn(25)
+    assert budget.tokens == 1
+    budget.learn(50)
+    assert budget.tokens == 6
+
+
+@pytest.mark.parametrize(
+    ("tokens", "allowed", "age", "left"),
+    [(3.0, 50, 0.0, 3.0), (3.0, 50, 45.0, 5.0), (3.0, 50, 10_000.0, 10.0), (3.0, 50, -500.0, 3.0),
+     (-8.0, 50, 0.0, 0.0), (1e300, 50, 0.0, 10.0), (3.0, 15, 0.0, 3.0), (3.0, 10_000, 0.0, 3.0)],
+)  # fmt: skip
+def test_a_budget_goes_on_from_what_another_process_left(tokens, allowed, age, left):
+    budget = ConnectBudget()
+    budget.resume(tokens, allowed, age)
+    assert budget.tokens == pytest.approx(left)
+
+
 def _most_within(times: list[float], span: float) -> int:
     return max((sum(start <= time <= start + span for time in times) for start in times), default=0)
 

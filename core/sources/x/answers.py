@@ -37,6 +37,7 @@ class Kind(Enum):
     RETRY = "retry"  # connect again, after the schedule's wait
     STALLED = "stalled"  # the same, and the silence is reported
     UNAUTHORIZED = "unauthorized"  # try one new token if we can make one, else give up
+    UNTRUSTED = "untrusted"  # give up, unless the other side was trusted before in this run
     NO_RULES = "no rules"  # reconcile the rules, then connect again
     REFUSED = "refused"  # give up
     STOPPED = "stopped"  # we were told to stop
@@ -182,19 +183,26 @@ def in_stream(line: bytes) -> Ending | None:
     return Ending(Kind.RETRY, f"X ended the stream: {said}")
 
 
+# What OpenSSL says when the other side's first bytes are no TLS at all.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+
+
 def of_failure(error: BaseException, where: str) -> Ending:
     """What a failure of the network means. `where` is the host and port that we wanted."""
     for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():
                 return Ending(
-                    Kind.REFUSED,
+                    Kind.UNTRUSTED,
                     f"the certificate of {where} is not to be trusted: {_words(cause, 'verify_message')}",
                     "Check the machine's clock and x.base_url. Behind a proxy of your organisation, name its"
                     " certificates in the variable REQUESTS_CA_BUNDLE.",
+                    Schedule.HTTP,
                 )
             case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
                 return Ending(Kind.RETRY, f"the TLS connection to {where} was cut")
+            case ssl.SSLError() if getattr(cause, "reason", None) in _NO_TLS:
+                return Ending(Kind.RETRY, f"{where} does not speak TLS: is it an http address, or a proxy's?")
             case ssl.SSLError():
                 return Ending(Kind.RETRY, f"the TLS connection to {where} failed: {_words(cause, 'reason')}")
             case socket.gaierror():
@@ -212,9 +220,15 @@ def of_failure(error: BaseException, where: str) -> Ending:
             case http.client.IncompleteRead():
                 return Ending(Kind.RETRY, "the connection was cut in mid-stream")
             case http.client.BadStatusLine() | http.client.LineTooLong():
-                return Ending(Kind.RETRY, f"{where} does not speak HTTP")
+                return Ending(Kind.RETRY, f"{where} does not speak HTTP: is it an https address?")
             case TimeoutError() | urllib3.exceptions.TimeoutError():
                 return Ending(Kind.RETRY, f"no answer from {where} in time")
+            case OSError() if "CA certificate bundle" in str(cause):
+                return Ending(
+                    Kind.REFUSED,
+                    f"the certificates to trust cannot be read: {_short(str(cause))}",
+                    "The variable REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) must name a file that exists.",
+                )
             case OSError() if cause.strerror:
                 return Ending(Kind.RETRY, f"no connection to {where}: {_words(cause, 'strerror')}")
             case _:

@@ -77,6 +77,7 @@ class Filling:
         self._bound = Bound.of(x, missing)
         self._room = self._bound.room
         self._fetched = missing.gap.fetched
+        self._first_id = missing.gap.first_id
         self._told = False
         self._expected = ""
         self._cut = ""  # why the span is not the whole gap's
@@ -89,8 +90,8 @@ class Filling:
             return self._ended(PAUSED)
         if gap.end is not None and gap.end < self._clock.now() - WEEK:
             return self._ended(TOO_OLD)
-        if _is_empty(self._span):
-            return FillResult("yes", COVERED)
+        if self._is_covered or _is_empty(self._span):
+            return FillResult("yes", COVERED, first_id=self._first_id)
         if self._room < SMALLEST_PAGE:
             return self._ended(self._bound.words, retry=self._bound.retry)
         try:
@@ -109,20 +110,26 @@ class Filling:
 
     def _ended(self, why: str, *, retry: bool = False) -> FillResult:
         """Not everything was fetched."""
-        return FillResult("partly" if self._fetched else "no", why, retry)
+        return FillResult("partly" if self._fetched else "no", why, retry, self._first_id)
 
     def _whole(self, missing: Missing) -> Span:
         """Everything that may be missing and that no earlier fill has brought."""
-        gap, overlap = missing.gap, self._x.backfill_overlap
+        gap = missing.gap
         last, first, reached = number(gap.last_id), number(gap.first_id), number(gap.reached)
         if last is not None:
-            since = last - (int(overlap * 1000) << TIME_BITS)
+            since = self._before(last)
         else:
-            since = id_at(max(gap.start - overlap, missing.since or 0.0))
+            since = id_at(max(gap.start - self._x.backfill_overlap, missing.since or 0.0))
         until = first + 1 if first is not None else None if missing.until is None else id_at(missing.until)
+        covered = number(missing.covered)
+        self._is_covered = first is not None and covered is not None and covered >= first
         if reached is not None:
             until = reached if until is None else min(until, reached)
-        return Span(max(since, number(missing.covered) or 0, 0), until)
+        return Span(max(since, self._before(covered or 0)), until)
+
+    def _before(self, id: int) -> int:
+        """An id as much earlier as posts may come late."""
+        return max(id - (int(self._x.backfill_overlap * 1000) << TIME_BITS), 0)
 
     def _within_reach(self, error: TooOld) -> Span:
         """The part of the span that search still has."""
@@ -150,15 +157,17 @@ class Filling:
                 continue
             if page.lines:
                 reached = reached if page.oldest is None else page.oldest
-                if not self._outlet.page(page.lines, str(reached or "")):
-                    return self._ended("stopped", retry=True)
+                if not self._first_id and page.newest is not None:
+                    self._first_id = str(page.newest)
                 self._fetched += len(page.lines)
                 self._room -= len(page.lines)
+                if not self._outlet.page(page.lines, str(reached or ""), self._first_id):
+                    return self._ended("stopped", retry=True)
                 self._outlet.progress(f"{self._fetched:,} posts{self._expected}")
             retweets = retweets or page.retweets
             if not page.next_token:
                 why = self._cut or ("" if retweets else NO_RETWEETS)
-                return FillResult("partly" if self._cut else "yes", why)
+                return FillResult("partly" if self._cut else "yes", why, first_id=self._first_id)
             token = page.next_token
         return self._ended(self._bound.words, retry=self._bound.retry)
 
@@ -166,10 +175,10 @@ class Filling:
         """Say what the fill will cost, as far as X tells."""
         if self._told:
             return
-        self._told = True
         gap, room = self._gap, self._room
         self._outlet.progress("asking X how many posts there are")
         count = self._search.count(gap.keywords, self._span)
+        self._told = True
         what = f"filling the gap of {_at(gap.start)} ({gap.reason})"
         most = f"at most {room:,} are fetched, for {_dollars(room)}"
         if count is None:

@@ -78,6 +78,7 @@ class Page:
 
     lines: list[bytes]
     oldest: int | None
+    newest: int | None
     retweets: bool
     next_token: str
 
@@ -206,6 +207,7 @@ def read_page(body: bytes) -> Page:
     return Page(
         lines=[_line(post, users, tweets) for post in reversed(posts)],
         oldest=min(ids, default=None),
+        newest=max(ids, default=None),
         retweets=any(ref.get("type") == "retweeted" for post in posts for ref in _refs(post)),
         next_token=str(token or ""),
     )
