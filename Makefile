@@ -62,8 +62,8 @@ screenshots: dev  ## screenshots/*.svg from the real app
 proof: dev ferretdb  ## 20,000 posts, 5 % twice, two cuts, into a MongoDB-protocol server: all compared one by one
 	$(BIN)/python scripts/proof.py
 
-audit: dev  ## known vulnerabilities in the locked dependencies
-	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
+audit: dev  ## known vulnerabilities in the locked dependencies; what cannot be looked up is a failure too
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 lock: dev  ## choose and pin the newest allowed version of every dependency
 	$(BIN)/uv pip compile -q pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes \

@@ -28,6 +28,7 @@ from core.journal import GapMark, Journal
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.owner import Owner
+from core.private import exposed
 from core.query import parse_keywords, parse_topic
 from core.rates import RateHistory
 from core.settings import Settings
@@ -70,6 +71,8 @@ class Capture:
         self._demo = demo
         self._keywords = parse_keywords(settings.keywords).text
         self._events = EventLog(clock)
+        if open_to_others := exposed(settings.data_dir):
+            self._events.add(Level.WARNING, open_to_others)
         self._queue: LineQueue[Line | GapMark] = LineQueue()
         self._connection = Connection(source.name, self._queue, self._events, clock)
         self._started_at = clock.now()

@@ -11,10 +11,11 @@ settings are loaded.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -42,10 +43,17 @@ def _resolve(value: Any) -> Any:
 
 
 Secret = Annotated[SecretStr, BeforeValidator(_resolve)]
+# What makes the address of a store a secret: user:password@, or an option that holds one.
+_PASSWORD = re.compile(r"://.*:.*@|[?&](tlsCertificateKeyFilePassword|authMechanismProperties)=", re.I | re.S)
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # hide_input_in_errors: a validation error that escapes as a traceback must not show what was put in.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    def __reduce__(self) -> NoReturn:
+        """Settings hold secrets in clear, so they are never written out by pickle."""
+        raise TypeError("settings hold secrets and cannot be pickled")
 
 
 class XSettings(_Section):
@@ -227,6 +235,38 @@ def _explain(error: ValidationError) -> ConfigError:
         "; ".join(faults),
         f"It is given by --set {first}=…, by the variable {variable} or in a profile. {SEE_LIST}",
     )
+
+
+def refuse_secrets(overrides: Mapping[str, Any]) -> None:
+    """Refuse a secret on the command line, which every user of the machine can read; a reference to one is fine.
+
+    `overrides` maps dotted names to values. The address of a store is a secret when it holds a password.
+    Raises ConfigError, never with the value.
+    """
+    for name, value in overrides.items():
+        if not isinstance(value, str) or value.startswith("file:") or not _is_secret(name):
+            continue
+        if name != "store":
+            what = f"{name} is a secret"
+        elif _PASSWORD.search(value):
+            what = "this address of the store holds a password"
+        else:
+            continue
+        variable = ENV_PREFIX + name.upper().replace(".", "__")
+        raise ConfigError(
+            f"{what}, and a command line can be read by every user of this machine",
+            f"Give it by the variable {variable}, in a profile that only you can read, or as {name}=file:PATH."
+            " If others use this machine, take a new one: this one was in the process list.",
+        )
+
+
+def _is_secret(name: str) -> bool:
+    section, _, field = name.partition(".")
+    known = Settings.model_fields.get(section)
+    if known is not None and field:
+        inner = _inner(known)
+        known = inner.model_fields.get(field) if inner else None
+    return known is not None and known.annotation == Secret | None
 
 
 def describe() -> list[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from core import __version__
 from core.errors import BieberTuiError, ConfigError
+from core.private import harden
 
 COMMANDS = {
     "demo": "the same over a simulator of X on this machine: nothing to configure, nothing is billed",
@@ -43,6 +44,12 @@ class _Parser(argparse.ArgumentParser):
     """argparse, with its faults as our errors."""
 
     def error(self, message: str) -> NoReturn:
+        before, unknown, rest = message.partition("unrecognized arguments: ")
+        if unknown:  # a value among them may be a secret that was meant for a flag that does not exist
+            flags = [word.partition("=")[0] for word in rest.split() if word.startswith("-")]
+            message = before + (
+                f"there is no flag {', '.join(flags)}" if flags else "there is an argument too many"
+            )
         raise ConfigError(message, f"`{self.prog} --help` lists the flags.")
 
 
@@ -72,7 +79,9 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--source", help="where posts come from (x)")
     group.add_argument("--keywords", metavar="QUERY", help='what to capture, X\'s rule language ("justin bieber")')
     group.add_argument("--topic", metavar="QUERY", help="which of those to keep (music OR #music)")
-    group.add_argument("--store", metavar="URL", help="mongodb://… or mongodb+srv://…; without, the journal alone")
+    group.add_argument(
+        "--store", metavar="URL", help="mongodb://… or file:PATH with the address; without, the journal alone"
+    )
     group.add_argument("--data-dir", metavar="DIR", help="the folder of the journal")
     group.add_argument("--profile", metavar="NAME", help="a TOML file, or its name in the config folder")
     group.add_argument(
@@ -108,18 +117,22 @@ def _positive_seconds(text: str) -> float:
 
 
 def _overrides(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings that the command line gives, by dotted name."""
+    """The settings that the command line gives, by dotted name. Raises ConfigError for a secret among them."""
+    from core.settings import refuse_secrets
+
     overrides: dict[str, Any] = {}
     for pair in args.settings:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"--set {pair!r} is not KEY=VALUE", "For example: --set journal.scope=all")
+            # Not repeated here: it may be a secret with a wrong separator.
+            raise ConfigError("--set needs KEY=VALUE, and one has none", "For example: --set journal.scope=all")
         overrides[key.strip()] = value
     for name in ("source", "keywords", "topic", "store", "data_dir"):
         if getattr(args, name) is not None:
             overrides[name] = getattr(args, name)
     if getattr(args, "log_format", None):
         overrides["log.format"] = args.log_format
+    refuse_secrets(overrides)
     return overrides
 
 
@@ -136,6 +149,7 @@ def _say(text: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    harden()
     arguments = _with_values(list(sys.argv[1:] if argv is None else argv))
     command: Callable[[list[str]], int] = _capture
     if arguments and not arguments[0].startswith("-"):

@@ -12,7 +12,6 @@ connection of its own. Knows lines, ids and numbers, nothing of sources, queries
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 import uuid
@@ -24,7 +23,7 @@ from pathlib import Path
 from core.errors import JournalError
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally
 from core.journal.schema import migrate
-from core.private import open_private
+from core.private import make_private
 from core.snapshot import Gap
 
 FILE_NAME = "journal.sqlite"
@@ -38,7 +37,7 @@ class Journal:
         """Open or create the journal. Raises JournalError in words."""
         self.path = folder / FILE_NAME
         self._lock = threading.Lock()
-        os.close(open_private(self.path))
+        make_private(self.path)
         with _in_words(self.path):
             self._db = self._connect()
             self._db.execute("PRAGMA journal_mode = WAL")
