@@ -12,26 +12,31 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 
 from core import sinks, sources
 from core.clock import Clock, SystemClock, iso
-from core.connection import Connection, Line
+from core.connection import Connection, Item
 from core.counters import Counters
 from core.delivery import Delivery
 from core.errors import BieberTuiError, SourceRefused, StoreRefused
 from core.events import EventLog
 from core.feed import Feed
+from core.forget import Eraser
 from core.health import SourceState
 from core.ingest import Ingest
-from core.journal import GapMark, Journal
+from core.journal import Forgetting, Journal, Removed
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.owner import Owner
+from core.privacy import Privacy, open_pseudonyms
 from core.private import exposed
 from core.query import parse_keywords, parse_topic
 from core.rates import RateHistory
-from core.settings import Settings
+from core.settings import Settings, config_dir
 from core.sinks.base import Sink
 from core.snapshot import Gap, Level, SinkState, Snapshot
 from core.sources.base import Source
@@ -73,19 +78,33 @@ class Capture:
         self._events = EventLog(clock)
         if open_to_others := exposed(settings.data_dir):
             self._events.add(Level.WARNING, open_to_others)
-        self._queue: LineQueue[Line | GapMark] = LineQueue()
+        self._queue: LineQueue[Item] = LineQueue()
         self._connection = Connection(source.name, self._queue, self._events, clock)
         self._started_at = clock.now()
         self._rates = RateHistory(self._started_at)
         self._feed = Feed(settings.ui.feed_size)
         self._session = journal.begin_session(self._started_at, source.name)
-        self._ledger = Ledger(journal.tallies(), journal.settled(sink.target) if sink else None)
+        forgetting = Forgetting(journal)
+        if sink:
+            forgetting.know(sink.target)
+        self._ledger = Ledger(
+            journal.tallies(),
+            journal.settled(sink.target) if sink else None,
+            forgetting.forgotten(sink.target) if sink else forgetting.forgotten(),
+        )
+        self._privacy = Privacy(
+            source.name,
+            source.decode,
+            sources.people(source.name),
+            forgetting.tombstones(),
+            open_pseudonyms(settings.privacy, journal, config_dir(), settings.data_dir),
+        )
         self._ingest = Ingest(
             journal=journal,
             session=self._session,
             connection=self._connection,
             queue=self._queue,
-            decode=source.decode,
+            privacy=self._privacy,
             topic=parse_topic(settings.topic),
             ledger=self._ledger,
             feed=self._feed,
@@ -93,6 +112,17 @@ class Capture:
             settings=settings,
             source=source.name,
             max_posts=limits.max_posts,
+        )
+        self._eraser = Eraser(
+            journal,
+            sources.people,
+            self._privacy,
+            batches=lambda: self._ingest.batches,
+            still=self._still,
+            on_removed=self._removed,
+            on_forgotten=self._forgotten,
+            on_bug=self._end,
+            events=self._events,
         )
         self._deliveries = [self._delivery(sink)] if sink else []
         self._control = threading.RLock()  # one command at a time
@@ -151,6 +181,7 @@ class Capture:
             events=self._events,
             clock=self._clock,
             batch_size=self._settings.mongodb.batch_size,
+            forget=self._eraser.visit,
         )
 
     # -- commands
@@ -160,6 +191,7 @@ class Capture:
         for delivery in self._deliveries:
             delivery.start()
         self._writer.start()
+        self._eraser.start()
         self._start_reader()
 
     def pause(self) -> None:
@@ -211,6 +243,7 @@ class Capture:
             self._closing.set()
             self._queue.close()
             self._writer.join(max(deadline - time.monotonic(), 0.5))
+            self._eraser.stop(0.5)
             for delivery in self._deliveries:
                 delivery.stop(deadline)
             self._stopped = self._stopped or reason
@@ -338,6 +371,36 @@ class Capture:
             self._end(error)
         except Exception as error:  # noqa: BLE001 - as above
             self._end(BieberTuiError(f"the writer failed by a bug: {error!r}"))
+
+    # -- forgetting
+
+    @contextmanager
+    def _still(self) -> Iterator[None]:
+        """While no sink writes rows that it has read."""
+        with ExitStack() as stack:
+            for delivery in self._deliveries:
+                stack.enter_context(delivery.still)
+            yield
+
+    def _removed(self, removed: Removed) -> None:
+        """Rows are gone from the journal."""
+        for delivery in self._deliveries:
+            pending = removed.pending.get(delivery.target, [])
+            delivery.forgotten(pending)
+            if delivery.of_record:
+                self._count_forgotten(pending)
+        if not self._deliveries:
+            self._count_forgotten(removed.rows)
+        self._feed.blank(lambda post: post.key in removed.keys or self._privacy.is_forgotten(post))
+
+    def _forgotten(self, target: str, source: str, posts: int) -> None:
+        """A sink is giving up posts of this capture."""
+        if any(delivery.target == target and delivery.of_record for delivery in self._deliveries):
+            self._ledger.forgotten(source, posts)
+
+    def _count_forgotten(self, rows: list[tuple[int, str]]) -> None:
+        for source, posts in Counter(source for _, source in rows).items():
+            self._ledger.forgotten(source, posts)
 
     def _read_gaps(self) -> None:
         self._gaps, self._gap_count = tuple(self._journal.gaps(GAPS_SHOWN)), self._journal.gap_count()

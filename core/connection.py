@@ -14,7 +14,7 @@ from typing import NamedTuple
 from core.clock import Clock
 from core.events import EventLog
 from core.health import Health, RateLimit, SourceState
-from core.journal import GapMark
+from core.journal import Deletion, GapMark
 from core.lines import LineQueue
 from core.snapshot import Level
 
@@ -27,10 +27,13 @@ class Line(NamedTuple):
     backfilled: bool
 
 
+Item = Line | GapMark | Deletion
+
+
 class Connection:
     """The Outlet of one source."""
 
-    def __init__(self, source: str, queue: LineQueue[Line | GapMark], events: EventLog, clock: Clock) -> None:
+    def __init__(self, source: str, queue: LineQueue[Item], events: EventLog, clock: Clock) -> None:
         self._queue = queue
         self._events = events
         self._clock = clock
@@ -83,6 +86,10 @@ class Connection:
     def event(self, level: Level, text: str) -> None:
         """Something worth a line in the event log."""
         self._events.add(level, text)
+
+    def deleted(self, *, post: str = "", author: str = "") -> None:
+        """The source announced that something is to be kept no longer."""
+        self._queue.put(Deletion(self._clock.now(), post, author))
 
     # -- what the capture calls
 

@@ -6,17 +6,16 @@ nothing is ever shown or counted that a crash could take back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2b
 
-from core.connection import Connection, Line
+from core.connection import Connection, Item, Line
 from core.errors import Undecodable
 from core.feed import Feed
-from core.journal import Batch, Entry, GapMark, Journal, Rejected, Tally
+from core.journal import Batch, Deletion, Entry, GapMark, Journal, Rejected, Tally
 from core.ledger import Ledger
 from core.lines import LineQueue
-from core.post import Post
+from core.privacy import Privacy
 from core.query import Query
 from core.rates import RateHistory
 from core.settings import Settings
@@ -34,8 +33,8 @@ class Ingest:
         journal: Journal,
         session: int,
         connection: Connection,
-        queue: LineQueue[Line | GapMark],
-        decode: Callable[[bytes], Post],
+        queue: LineQueue[Item],
+        privacy: Privacy,
         topic: Query,
         ledger: Ledger,
         feed: Feed,
@@ -48,7 +47,7 @@ class Ingest:
         self._session = session
         self._connection = connection
         self._queue = queue
-        self._decode = decode
+        self._privacy = privacy
         self.topic = topic
         self._ledger = ledger
         self._feed = feed
@@ -58,6 +57,7 @@ class Ingest:
         self._left = max_posts  # posts that may still be consumed in this run; None: no limit
         self._seen_byte_at: float | None = None
         self.marked = False  # a gap began or ended since somebody looked
+        self.batches = 0  # rises with every step that is done
         self.committed_seq = journal.last_seq()  # rows up to here are counted, sinks may have them
 
     @property
@@ -77,6 +77,8 @@ class Ingest:
         for item in items:
             if isinstance(item, GapMark):
                 batch.gaps.append(item)
+            elif isinstance(item, Deletion):
+                batch.deletions.append(self._privacy.deletion(item))
             elif not self.full:
                 self._take(item, batch, rows)
                 batch.last_byte_at = item.at
@@ -85,28 +87,32 @@ class Ingest:
             batch.last_byte_at = self._seen_byte_at = last_byte_at
         if batch:
             self._commit(batch, rows)
+        self.batches += 1
         return len(items)
 
     def _take(self, line: Line, batch: Batch, rows: list[FeedRow]) -> None:
         """Decode and judge one line."""
         batch.delivered += 1
         try:
-            post = self._decode(line.raw)
+            taken = self._privacy.take(line.raw)
         except Undecodable as error:
             reason = str(error)[:QUARANTINE_REASON_LENGTH]
-            batch.quarantined.append(Rejected("", line.at, reason, line.raw))
+            batch.quarantined.append(Rejected("", line.at, reason, self._privacy.unreadable(line.raw)))
             return
         batch.consumed += 1
         if self._left is not None:
             self._left -= 1
-        matched = self.topic.match(post, quoted=self._settings.match.quoted)
+        if taken is None:
+            return  # forgotten: it counts as filtered out, and nobody sees it
+        judged, post, raw = taken
+        matched = self.topic.match(judged, quoted=self._settings.match.quoted)
         verdict = Verdict.FILTERED if matched is None else Verdict.MATCHED
         seq = self._feed.last_seq + len(rows) + 1
         rows.append(FeedRow(seq, post, verdict, matched or (), line.at, line.backfilled))
         if matched is not None:
-            batch.entries.append(Entry(post.id, line.at, text_hash(post.text), matched, line.backfilled, line.raw))
+            batch.entries.append(Entry(post.id, line.at, text_hash(post.text), matched, line.backfilled, raw))
         elif self._settings.journal.scope == "all":
-            batch.filtered.append(Rejected(post.id, line.at, "", line.raw))
+            batch.filtered.append(Rejected(post.id, line.at, "", raw))
 
     def _commit(self, batch: Batch, rows: list[FeedRow]) -> None:
         fresh = self._journal.commit(batch, self._session)

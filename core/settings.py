@@ -91,6 +91,15 @@ class MatchSettings(_Section):
     quoted: bool = Field(False, description="let the text of a quoted post match too")
 
 
+class PrivacySettings(_Section):
+    """Who is in the data (docs/privacy.md)."""
+
+    pseudonymise: bool = Field(False, description="store and show people under pseudonyms; from the first post on")
+    key: Secret | None = Field(
+        None, description="the pseudonyms' key, 32 characters; without, a file beside profiles"
+    )
+
+
 class LogSettings(_Section):
     """The log of a headless run."""
 
@@ -123,6 +132,7 @@ class Settings(_Section):
     journal: JournalSettings = JournalSettings()
     mongodb: MongodbSettings = MongodbSettings()
     match: MatchSettings = MatchSettings()
+    privacy: PrivacySettings = PrivacySettings()
     log: LogSettings = LogSettings()
     ui: UiSettings = UiSettings()
 

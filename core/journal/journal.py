@@ -21,6 +21,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 from core.errors import JournalError
+from core.journal.forgetting import announce
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally
 from core.journal.schema import migrate
 from core.private import make_private
@@ -55,6 +56,7 @@ class Journal:
         # isolation_level None: transactions begin and end where this file says so.
         db = sqlite3.connect(self.path, timeout=10.0, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA secure_delete = ON")  # what is forgotten leaves no bytes in the file
         return db
 
     def _capture_id(self) -> str:
@@ -132,6 +134,8 @@ class Journal:
                         len(batch.entries) - inserted,
                     ),
                 )
+            for deletion in batch.deletions:
+                announce(db, batch.source, deletion)
             for mark in batch.gaps:
                 self._mark(db, batch.source, mark.at, mark.reason)
             if batch.cursor is not None:
@@ -239,6 +243,22 @@ class Journal:
         with self._lock, _in_words(self.path):
             row = self._db.execute("SELECT value FROM meta WHERE key = ?", (f"cursor:{source}",)).fetchone()
         return str(row[0]) if row else None
+
+    def pseudonym_key(self) -> str | None:
+        """The fingerprint of the key that made this journal's pseudonyms; None: people keep their names."""
+        with self._lock, _in_words(self.path):
+            row = self._db.execute("SELECT value FROM meta WHERE key = 'pseudonym_key'").fetchone()
+        return str(row[0]) if row else None
+
+    def set_pseudonym_key(self, fingerprint: str) -> None:
+        """From its first post on, this journal holds pseudonyms made with that key."""
+        with self._transaction() as db:
+            db.execute("INSERT INTO meta VALUES ('pseudonym_key', ?)", (fingerprint,))
+
+    def trim(self) -> bool:
+        """Empty the write-ahead log, which holds older states of what was changed. False: somebody reads it."""
+        with self._lock, _in_words(self.path):
+            return not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
     def reader(self) -> JournalReader:
         """A connection of its own for one other thread."""

@@ -36,6 +36,15 @@ class GapMark:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The source announced that a post, or everything of an author, is to be kept no longer. One id is given."""
+
+    at: float
+    post: str = ""
+    author: str = ""
+
+
 @dataclass(slots=True)
 class Batch:
     """All that one transaction adds for one source."""
@@ -47,11 +56,12 @@ class Batch:
     filtered: list[Rejected] = field(default_factory=list)  # only with journal.scope = "all"
     quarantined: list[Rejected] = field(default_factory=list)
     gaps: list[GapMark] = field(default_factory=list)
+    deletions: list[Deletion] = field(default_factory=list)
     cursor: str | None = None
     last_byte_at: float | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.delivered or self.gaps or self.cursor or self.last_byte_at)
+        return bool(self.delivered or self.gaps or self.deletions or self.cursor or self.last_byte_at)
 
 
 @dataclass(frozen=True, slots=True)

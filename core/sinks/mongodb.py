@@ -46,6 +46,8 @@ INDEXES = (
 )
 INDEX_EXISTS = (85, 86)  # an index of that name or those fields, made by somebody else: good enough
 
+KEYS_AT_ONCE = 1000
+SCAN_PATIENCE = 120  # times mongodb.timeout: how long going through the whole collection may take
 LOOKUP_PATIENCE = 12  # times mongodb.timeout: how long looking up refused posts may take
 
 CLOSE_GRACE = 0.5  # seconds that close() gives the driver to say goodbye to the server
@@ -107,6 +109,45 @@ class MongodbSink:
         for part, documents in self._parts(rows):
             outcomes += self._answer(partial(self._insert, part, documents))
         return outcomes
+
+    def holds(self, source: str, authors: Sequence[str], posts: Sequence[str]) -> list[tuple[str, str]]:
+        """Look through the collection: there is no index for who somebody is, so it may take its time."""
+        ids = list(posts)
+        any_of: list[dict[str, Any]] = [
+            {"author.id": {"$in": list(authors)}},
+            {"_id": {"$in": [f"{source}:{id}" for id in ids]}},
+            {"edit_of": {"$in": ids}},
+            {"refs": {"$elemMatch": {"kind": "retweeted", "id": {"$in": ids}}}},
+        ]
+        query = {"source": source, "$or": any_of[0 if authors else 1 : None if ids else 1]}
+
+        def look(collection: Collection[Any]) -> list[tuple[str, str]]:
+            found = collection.find(query, ("id", "capture"))
+            return [(str(stored.get("id", "")), str(stored.get("capture", ""))) for stored in found]
+
+        return self._answer(partial(self._patiently, look)) if authors or ids else []
+
+    def forget(self, posts: Sequence[str], lines: Sequence[str]) -> None:
+        """Delete the documents, and take the field `raw` out of others."""
+
+        def remove(collection: Collection[Any]) -> None:
+            for start in range(0, len(posts), KEYS_AT_ONCE):
+                collection.delete_many({"_id": {"$in": list(posts[start : start + KEYS_AT_ONCE])}})
+            for start in range(0, len(lines), KEYS_AT_ONCE):
+                keys = list(lines[start : start + KEYS_AT_ONCE])
+                collection.update_many({"_id": {"$in": keys}}, {"$unset": {"raw": ""}})
+
+        self._answer(partial(self._patiently, remove))
+
+    def _patiently(self, work: Callable[[Collection[Any]], T]) -> T:
+        """Work that goes through the whole collection, with the time that this may take."""
+        posts = self._posts()
+        try:
+            with pymongo.timeout(self._settings.timeout * SCAN_PATIENCE):
+                return work(posts)
+        except (PyMongoError, OSError) as error:
+            client = self._client
+            raise explain(error, self._address, _seen(client) if client else (), known=True) from None
 
     def close(self) -> None:
         """End a wait that another thread is in, and let go of the connection."""
