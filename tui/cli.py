@@ -20,6 +20,7 @@ from core.private import harden
 COMMANDS = {
     "demo": "the same over a simulator of X on this machine: nothing to configure, nothing is billed",
     "check": "is everything set up? credentials, reach of X, rules, store, disk, terminal",
+    "forget": "remove an author or a post from journal and store, and never take them again",
     "simulate": "the simulator of X's API as a server",
     "settings": "every setting with its default",
 }
@@ -153,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _with_values(list(sys.argv[1:] if argv is None else argv))
     command: Callable[[list[str]], int] = _capture
     if arguments and not arguments[0].startswith("-"):
-        found = {"demo": _demo, "check": _check, "simulate": _simulate, "settings": _settings}.get(arguments[0])
+        found = _FUNCTIONS.get(arguments[0])
         if found is None:
             _say(f"error: there is no command {arguments[0]!r}\n  {', '.join(COMMANDS)}; or none, to capture")
             return ConfigError.exit_code
@@ -258,6 +259,45 @@ def _check(arguments: list[str]) -> int:
     return check.run(core_settings.load(_overrides(args), args.profile), sys.stdout)
 
 
+def _forget(arguments: list[str]) -> int:
+    """`bieber-tui forget`: a person or a post."""
+    from core import forget_command
+    from core import settings as core_settings
+
+    parser = _parser(
+        "forget",
+        "Remove what an author has said, or a post, from the journal and the store, and never take it again.\n"
+        "Shows what would go, and asks. With neither, a store does what it was asked before. See docs/privacy.md.",
+    )
+    parser.add_argument(
+        "--author", action="append", default=[], metavar="NAME|ID", help="an id, or a username as seen; repeatable"
+    )
+    parser.add_argument("--post", action="append", default=[], metavar="ID", help="an id or a link; repeatable")
+    parser.add_argument("--dry-run", action="store_true", help="show what would go, and remove nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    _add_settings(parser)
+    args = parser.parse_args(arguments)
+    _warn_of_unknown_variables()
+
+    def confirm(question: str) -> bool:
+        if args.yes:
+            return True
+        if not sys.stdin.isatty():
+            raise ConfigError("there is no terminal to ask in", "Look at --dry-run, then add --yes.")
+        sys.stdout.write(f"{question} [y/N] ")
+        sys.stdout.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    return forget_command.run(
+        core_settings.load(_overrides(args), args.profile),
+        args.author,
+        args.post,
+        dry_run=args.dry_run,
+        confirm=confirm,
+        out=sys.stdout,
+    )
+
+
 def _simulate(arguments: list[str]) -> int:
     """`bieber-tui simulate`: the simulator as a server."""
     from core.simulator import command
@@ -279,6 +319,14 @@ def _settings(arguments: list[str]) -> int:
         print(f"{name:<22} {default or '-':<26} {words}")  # noqa: T201 - the data that was asked for
     return 0
 
+
+_FUNCTIONS: dict[str, Callable[[list[str]], int]] = {
+    "demo": _demo,
+    "check": _check,
+    "forget": _forget,
+    "simulate": _simulate,
+    "settings": _settings,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

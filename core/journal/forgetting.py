@@ -150,10 +150,16 @@ class Forgetting:
 
     # -- lines
 
-    def lines(self, table: Table, source: str, needles: Sequence[bytes]) -> Iterator[list[Held]]:
-        """The lines with one of the needles in them, window by window; a window may be empty."""
+    def lines(
+        self, table: Table, source: str, needles: Sequence[bytes], *, any_case: bool = False
+    ) -> Iterator[list[Held]]:
+        """The lines with one of the needles in them, window by window; a window may be empty.
+
+        `any_case`: needles in lower case find ASCII letters of both.
+        """
         names = "rowid, source, " + ("''" if table == "quarantine" else "id") + ", raw"
-        found = " OR ".join(["instr(raw, ?)"] * len(needles))
+        haystack = "CAST(lower(CAST(raw AS TEXT)) AS BLOB)" if any_case else "raw"
+        found = " OR ".join([f"instr({haystack}, ?)"] * len(needles))
         query = f"SELECT {names} FROM {table} WHERE rowid > ? AND rowid <= ? AND source = ? AND ({found})"  # noqa: S608
         reader = self._journal.reader()
         try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
 from functools import partial
@@ -47,6 +47,7 @@ INDEXES = (
 INDEX_EXISTS = (85, 86)  # an index of that name or those fields, made by somebody else: good enough
 
 KEYS_AT_ONCE = 1000
+FORGET_FIELDS = ("id", "capture", "author.id", "edit_of", "refs")
 SCAN_PATIENCE = 120  # times mongodb.timeout: how long going through the whole collection may take
 LOOKUP_PATIENCE = 12  # times mongodb.timeout: how long looking up refused posts may take
 
@@ -112,20 +113,33 @@ class MongodbSink:
 
     def holds(self, source: str, authors: Sequence[str], posts: Sequence[str]) -> list[tuple[str, str]]:
         """Look through the collection: there is no index for who somebody is, so it may take its time."""
-        ids = list(posts)
-        any_of: list[dict[str, Any]] = [
-            {"author.id": {"$in": list(authors)}},
-            {"_id": {"$in": [f"{source}:{id}" for id in ids]}},
-            {"edit_of": {"$in": ids}},
-            {"refs": {"$elemMatch": {"kind": "retweeted", "id": {"$in": ids}}}},
-        ]
-        query = {"source": source, "$or": any_of[0 if authors else 1 : None if ids else 1]}
+        if not authors and not posts:
+            return []
+        people, ids = frozenset(authors), frozenset(posts)
+        keys = {f"{source}:{id}" for id in ids}
+        any_of: list[dict[str, Any]] = []
+        if authors:
+            any_of.append({"author.id": {"$in": sorted(people)}})
+        if posts:
+            # All that refer to one of the posts: FerretDB cannot ask for the kind and the id of one reference.
+            any_of += [
+                {"_id": {"$in": sorted(keys)}},
+                *({of: {"$in": sorted(ids)}} for of in ("edit_of", "refs.id")),
+            ]
+
+        def meant(stored: Mapping[str, Any]) -> bool:
+            if stored["_id"] in keys or stored.get("edit_of") in ids:
+                return True
+            if (stored.get("author") or {}).get("id") in people:
+                return True
+            refs = stored.get("refs") or ()
+            return any(ref.get("kind") == "retweeted" and ref.get("id") in ids for ref in refs)
 
         def look(collection: Collection[Any]) -> list[tuple[str, str]]:
-            found = collection.find(query, ("id", "capture"))
-            return [(str(stored.get("id", "")), str(stored.get("capture", ""))) for stored in found]
+            found = collection.find({"source": source, "$or": any_of}, FORGET_FIELDS)
+            return [(str(stored["id"]), str(stored.get("capture", ""))) for stored in found if meant(stored)]
 
-        return self._answer(partial(self._patiently, look)) if authors or ids else []
+        return self._answer(partial(self._patiently, look))
 
     def forget(self, posts: Sequence[str], lines: Sequence[str]) -> None:
         """Delete the documents, and take the field `raw` out of others."""

@@ -59,8 +59,8 @@ def without(raw: bytes, gone: Gone) -> bytes | None:
     """The line without what the people and posts in `gone` have said in it; None when nothing else is left.
 
     Nothing is left of a post of theirs, of a later version of it, and of a retweet of it: its words are not the
-    retweeter's. Of a quote or a reply, the copies of their post and their account go. The same object comes back
-    when there is nothing to take out.
+    retweeter's. Of a quote or a reply, the copies of their post and their account go, and their id; that somebody
+    else wrote @name stays. The same object comes back when there is nothing to take out.
     """
     line = _read(raw)
     data = line.get("data") if line else None
@@ -74,13 +74,15 @@ def without(raw: bytes, gone: Gone) -> bytes | None:
     originals = [post for post in posts if _id(post.get("id")) in retweeted]
     if any(_theirs(post, gone) for post in (data, *originals)) or any(map(gone.post, retweeted)):
         return None
-    if retweeted and not originals and gone.author(_first_mentioned(data)):
+    if retweeted and not originals and gone.author(_id(next(_mentions(data), {}).get("id"))):
         return None  # X did not give the original, but a retweet names its author first
     others = [post for post in posts if not _theirs(post, gone)]
     people = [user for user in users if not gone.author(_id(user.get("id")))]
-    if len(others) == len(posts) and len(people) == len(users):
+    changed = [_drop_ids(post, gone) for post in (data, *others)]
+    if len(others) < len(posts) or len(people) < len(users):
+        line["includes"] = includes | {"tweets": others, "users": people}
+    elif not any(changed):
         return raw
-    line["includes"] = includes | {"tweets": others, "users": people}
     line.pop("errors", None)  # they name posts and accounts that X could not give
     return _write(line)
 
@@ -100,10 +102,23 @@ def _theirs(post: Json, gone: Gone) -> bool:
     return gone.author(_id(post.get("author_id"))) or any(gone.post(_id(id)) for id in ids)
 
 
-def _first_mentioned(post: Json) -> str:
-    entities = post.get("entities")
-    mentions = _objects(entities.get("mentions")) if isinstance(entities, dict) else iter(())
-    return _id(next(mentions, {}).get("id"))
+def _drop_ids(post: Json, gone: Gone) -> bool:
+    """Take the ids of `gone` out of whom a post answers and mentions, in place; whether there were any."""
+    found = [mention for mention in _mentions(post) if gone.author(_id(mention.get("id")))]
+    for mention in found:
+        del mention["id"]
+    if gone.author(_id(post.get("in_reply_to_user_id"))):
+        del post["in_reply_to_user_id"]
+        return True
+    return bool(found)
+
+
+def _mentions(post: Json) -> Iterator[Json]:
+    """The mentions that X gives of a post, those of a long text included."""
+    for holder in (post, post.get("note_tweet")):
+        entities = holder.get("entities") if isinstance(holder, dict) else None
+        if isinstance(entities, dict):
+            yield from _objects(entities.get("mentions"))
 
 
 def _post(post: Any, pseudonym: Pseudonym) -> Json:
