@@ -27,10 +27,14 @@ _PLACES = frozenset({"i", "home", "search", "hashtag", "intent", "share", "explo
 # What a line keeps when its people get pseudonyms. Anything else may name somebody in a way that nobody foresaw.
 _POST = frozenset({
     "id", "created_at", "lang", "conversation_id", "edit_history_tweet_ids", "edit_controls", "referenced_tweets",
-    "public_metrics", "possibly_sensitive", "reply_settings", "attachments", "context_annotations", "withheld",
+    "public_metrics", "possibly_sensitive", "reply_settings", "attachments", "withheld",
 })  # fmt: skip
 _PEOPLE = ("author_id", "in_reply_to_user_id")
 _MEDIA = frozenset({"media_key", "type", "url", "preview_image_url", "width", "height", "duration_ms", "alt_text"})
+_ENTITY = frozenset({
+    "start", "end", "tag", "url", "expanded_url", "display_url", "unwound_url", "media_key", "status",
+    "type", "probability", "normalized_text",
+})  # fmt: skip
 _RULE = frozenset({"id", "tag"})
 
 
@@ -150,8 +154,7 @@ def _text(post: Json, pseudonym: Pseudonym) -> Json:
 
 
 def _entity(item: Json, moved: Callable[[int], int], pseudonym: Pseudonym) -> Json:
-    others = {key: value for key, value in item.items() if key not in ("id", "username")}
-    kept: Json = _named(others, pseudonym)
+    kept: Json = _named(_only(item, _ENTITY), pseudonym)
     for end in ("start", "end"):
         if isinstance(place := kept.get(end), int):
             kept[end] = moved(place)
