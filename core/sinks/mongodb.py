@@ -143,20 +143,16 @@ class MongodbSink:
 
     def forget(self, posts: Sequence[str], lines: Sequence[str]) -> None:
         """Delete the documents, and take the field `raw` out of others."""
-
-        def remove(collection: Collection[Any]) -> None:
-            for start in range(0, len(posts), KEYS_AT_ONCE):
-                collection.delete_many({"_id": {"$in": list(posts[start : start + KEYS_AT_ONCE])}})
-            for start in range(0, len(lines), KEYS_AT_ONCE):
-                keys = list(lines[start : start + KEYS_AT_ONCE])
-                collection.update_many({"_id": {"$in": keys}}, {"$unset": {"raw": ""}})
-
-        self._answer(partial(self._patiently, remove))
+        for keys in _parts_of(posts):
+            self._answer(partial(self._patiently, partial(_delete, keys)))
+        for keys in _parts_of(lines):
+            self._answer(partial(self._patiently, partial(_drop_raw, keys)))
 
     def _patiently(self, work: Callable[[Collection[Any]], T]) -> T:
-        """Work that goes through the whole collection, with the time that this may take."""
+        """One operation that may go through the whole collection, with the time that this takes."""
         posts = self._posts()
         try:
+            posts.database.command("ping")  # a server that is away is not waited for as long
             with pymongo.timeout(self._settings.timeout * SCAN_PATIENCE):
                 return work(posts)
         except (PyMongoError, OSError) as error:
@@ -293,6 +289,18 @@ class MongodbSink:
         thread = threading.Thread(target=goodbye, name="mongodb-close", daemon=True)
         thread.start()
         thread.join(CLOSE_GRACE)
+
+
+def _parts_of(keys: Sequence[str]) -> Iterator[list[str]]:
+    return (list(keys[start : start + KEYS_AT_ONCE]) for start in range(0, len(keys), KEYS_AT_ONCE))
+
+
+def _delete(keys: list[str], posts: Collection[Any]) -> None:
+    posts.delete_many({"_id": {"$in": keys}})
+
+
+def _drop_raw(keys: list[str], posts: Collection[Any]) -> None:
+    posts.update_many({"_id": {"$in": keys}}, {"$unset": {"raw": ""}})
 
 
 def _seen(client: MongoClient[Any]) -> list[Exception]:

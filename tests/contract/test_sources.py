@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from core.errors import Undecodable
 from core.health import SourceState
 from core.post import Post
+from core.pseudonyms import Pseudonyms
 from core.settings import Settings, XSettings
-from core.sources import SOURCES, create, decoder
+from core.sources import SOURCES, create, decoder, people
 from core.sources.base import Capabilities, Source
 from tests.x_server import Running, ScriptedX, Tape, Wire, post, wait_for
 
@@ -127,6 +128,35 @@ def test_decoding_gives_posts_of_this_source_with_different_ids(name, served):
     assert posts == [decoder(name)(line) for line in CASES[name].lines]
 
 
+def test_people_get_other_names_and_the_post_stays_the_same(name):
+    pseudonym = Pseudonyms("k" * 40)
+    for line in CASES[name].lines:
+        before, after = decoder(name)(line), decoder(name)(people(name).disguise(line, pseudonym))
+        assert (after.source, after.id, after.created_at) == (before.source, before.id, before.created_at)
+        assert after.author.id == (pseudonym("id", before.author.id) if before.author.id else "")
+
+
+def test_a_line_goes_with_its_author_and_is_untouched_by_others(name):
+    class Everybody:
+        def author(self, id: str) -> bool:
+            return True
+
+        def post(self, id: str) -> bool:
+            return True
+
+    class Nobody:
+        def author(self, id: str) -> bool:
+            return False
+
+        def post(self, id: str) -> bool:
+            return False
+
+    for line in CASES[name].lines:
+        assert people(name).without(line, Everybody()) is None
+        assert people(name).without(line, Nobody()) is line
+        assert isinstance(people(name).accounts(line), list)
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_decoding_raises_nothing_but_undecodable(name, data):
@@ -138,3 +168,4 @@ def test_decoding_raises_nothing_but_undecodable(name, data):
         assert isinstance(decoder(name)(bytes(raw)), Post)
     except Undecodable as reason:
         assert str(reason)
+    people(name).disguise(bytes(raw), Pseudonyms("k" * 40))

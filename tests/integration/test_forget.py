@@ -268,3 +268,25 @@ for owner, name in ((Journal, "_transaction"), (MongodbSink, "holds"), (MongodbS
     setattr(owner, name, counting(getattr(owner, name)))
 sys.exit(tui.cli.main(sys.argv[1:]))
 """
+
+
+@pytest.mark.needs_go
+def test_what_the_source_deletes_is_deleted_here_too(tmp_path, mongodb_url):
+    data = tmp_path / "data"
+    with Simulator(options(posts=100, match=1.0, payload="rich")) as sim:
+        program = Program(sim, data, "--store", mongodb_url)
+        wait_until(lambda: collection(mongodb_url).count_documents({}) == kept(data) == 100)
+        first, second = journal_ids(data)[:2]
+        author = collection(mongodb_url).find_one({"_id": f"x:{second}"})["author"]["id"]
+        sim.push(
+            {"data": {"delete": {"tweet": {"id": first, "author_id": "1"}, "event_at": "2026-01-01T00:00:00Z"}}}
+        )
+        sim.push({"data": {"user_protect": {"user": {"id": author}, "event_at": "2026-01-01T00:00:00Z"}}})
+        wait_until(lambda: not collection(mongodb_url).find_one({"_id": f"x:{first}"}))
+        wait_until(lambda: not collection(mongodb_url).count_documents({"author.id": author}))
+        code, report = program.stop()
+    assert code == 0
+    assert not {first, second} & set(journal_ids(data))
+    assert report["run"]["delivered"] == 100  # messages of the source are no delivered lines
+    adds_up(report, data, mongodb_url)
+    assert report["life"]["forgotten"] >= 2
