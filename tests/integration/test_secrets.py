@@ -279,6 +279,43 @@ def test_a_crash_leaves_no_memory_behind(tmp_path, sim, raised):
     nothing_left(way.folder)
 
 
+@pytest.mark.parametrize("mask", ["000", "022", "377"])
+def test_every_file_of_a_run_is_its_owners_alone_whatever_the_umask(tmp_path, sim, mask):
+    """While it runs, after a kill, after a stop, and of the demo: all that is made, anywhere."""
+    way = Way(tmp_path / "way", "--no-ui", "--data-dir", "deep/data", "--set", "privacy.pseudonymise=true",
+              url=sim.url, BIEBER_TUI_X__BEARER_TOKEN=BEARER, TMPDIR=str(tmp_path / "tmp"))  # fmt: skip
+    (tmp_path / "tmp").mkdir()
+    way.command[2] = f"umask {mask}; {way.command[2]}"
+    deep = way.folder / "deep" / "data"
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        way.start()
+        wait_until(lambda: "connected" in way.said() and (deep / "journal.sqlite-wal").exists())
+        wait_until(lambda: (deep / "journal.sqlite-wal").stat().st_size > 0)
+        _private(way.folder / "deep", at_least=4)
+        way.process.send_signal(number)
+        way.process.wait(60)
+        _private(way.folder / "deep", at_least=2)
+    assert "stopped by SIGTERM" in way.said()
+    _private(way.folder / "home", at_least=1)  # the key of the pseudonyms
+    demo = Way(tmp_path / "demo", "demo", "--no-ui", "--duration", "20", TMPDIR=str(tmp_path / "tmp"))
+    demo.command[2] = f"umask {mask}; {demo.command[2]}"
+    demo.start()
+    wait_until(lambda: "connected" in demo.said())
+    _private(*(tmp_path / "tmp").glob("bieber-tui-demo-*"), at_least=3)
+    demo.end(0, stop=True)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def _private(folder: Path, *, at_least: int) -> None:
+    made = [path for path in folder.rglob("*") if path != folder]
+    files = [path for path in made if not path.is_dir()]
+    assert len(files) >= at_least
+    modes = {str(path.relative_to(folder)): path.lstat().st_mode & 0o777 for path in made}
+    wrong = {name: oct(mode) for name, mode in modes.items() if mode not in (0o600, 0o700)}
+    assert not wrong
+    assert all(path.lstat().st_mode & 0o777 == 0o600 for path in files)
+
+
 def screen(way: Way, until: bytes, *keys: bytes) -> bytes:
     """The program on a terminal: everything that it ever sent there, keys being pressed once it shows `until`."""
     ours, theirs = pty.openpty()
