@@ -14,10 +14,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from core import crashpoint
 from core.clock import Clock
-from core.errors import BieberTuiError, StoreRefused, Unavailable
+from core.crashpoint import Point
+from core.errors import BieberTuiError, JournalBlocked, JournalError, StoreRefused, Unavailable
 from core.events import EventLog
-from core.journal import Journal, Row, Settled
+from core.journal import Journal, JournalReader, Row, Settled
 from core.post import Post
 from core.sinks.base import Outcome, Sink, StoredRow
 from core.snapshot import Level, SinkState, SinkStatus
@@ -47,8 +49,8 @@ class Delivery:
     ) -> None:
         """`limit()` is the newest row that may be delivered; `on_settled` makes this the sink of record.
 
-        `on_refused` hears of a refusal before the first success: the user set it up wrong. `forget` is called
-        before anything is written, and lets the sink forget what it was asked to.
+        `on_refused` hears of a refusal before the first success (the user set it up wrong), and of a journal that
+        cannot be read. `forget` is called before anything is written: the sink forgets what it was asked to.
         """
         self._sink = sink
         self._journal = journal
@@ -113,12 +115,13 @@ class Delivery:
         return replace(status, behind=behind, rate=rate, write_ms=slowest)
 
     def _run(self) -> None:
-        reader = self._journal.reader()
         wait = FIRST_WAIT
         opened = False
+        reader: JournalReader | None = None
         try:
             while True:
                 try:
+                    reader = reader or self._journal.reader()
                     if not opened:
                         self._sink.open()
                         opened = True
@@ -130,13 +133,19 @@ class Delivery:
                         return
                     self._wake.wait(1.0)
                     self._wake.clear()
-                except Unavailable as error:
-                    opened = False
+                except (Unavailable, JournalBlocked) as error:
+                    # When it is the journal that cannot note what the sink has answered, the sink gets the same
+                    # rows again and says that they are ours.
+                    opened = opened and isinstance(error, JournalBlocked)
                     self._say_down(SinkState.DOWN, str(error), wait)
                     if self._stop.is_set():
                         return
                     self._clock.wait(self._stop, wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                     wait = min(wait * 2, LONGEST_WAIT)
+                except JournalError as error:
+                    self._say_down(SinkState.REFUSED, str(error), 0.0)
+                    self._on_refused(error)
+                    return
                 except StoreRefused as error:
                     opened = False
                     self._say_down(SinkState.REFUSED, str(error), REFUSED_WAIT)
@@ -148,7 +157,8 @@ class Delivery:
             self._say_down(SinkState.REFUSED, f"a bug in bieber-tui: {error!r}", REFUSED_WAIT)
             self._on_refused(BieberTuiError(f"the sink {self._sink.name} failed by a bug: {error!r}"))
         finally:
-            reader.close()
+            if reader is not None:
+                reader.close()
 
     def _deliver(self, rows_after: Callable[[int, int], list[Row]]) -> None:
         """Write batch after batch until nothing waits."""
@@ -160,9 +170,11 @@ class Delivery:
                 rows = [row for row in rows_after(self._cursor, self._batch_size) if row.seq <= limit]
                 if not rows:
                     return
+                crashpoint.reach(Point.SINK_READ)
                 began = time.perf_counter()
                 outcomes = self._sink.write([self._stored(row) for row in rows])
                 self._write_ms.append((time.perf_counter() - began) * 1000)
+                crashpoint.reach(Point.SINK_WRITTEN)
                 self._settle(rows, outcomes)
             self._say_ok()
 
@@ -186,6 +198,7 @@ class Delivery:
             counts[row.source] = counts.get(row.source, Settled()) + one
         both = {source: run.get(source, Settled()) + earlier.get(source, Settled()) for source in {*run, *earlier}}
         self._journal.settle(self._sink.target, rows[-1].seq, both)
+        crashpoint.reach(Point.CURSOR_MOVED)
         self._cursor = rows[-1].seq
         self._note(run, earlier)
         now = self._clock.monotonic()

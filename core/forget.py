@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 
-from core.errors import BieberTuiError, JournalError, StoreRefused
+from core.errors import BieberTuiError, JournalBlocked, JournalError, StoreRefused
 from core.events import EventLog
 from core.journal import Forgetting, Held, Journal, Removed, Subject
 from core.journal.forgetting import TABLES, Table
@@ -198,6 +198,8 @@ class Eraser:
                 self._journal.capture_id,
                 lambda source, posts: self._on_forgotten(sink.target, source, posts),
             )
+        except JournalError:
+            raise  # no word of the sink's
         except StoreRefused as error:
             self._not_before[sink.target] = time.monotonic() + REFUSED_WAIT
             self._events.add(Level.ERROR, f"{sink.name} does not forget what it was asked to: {error.message}")
@@ -213,6 +215,8 @@ class Eraser:
             while not self._stop.is_set():
                 try:
                     self._serve()
+                except JournalBlocked:
+                    pass  # the writer tells of it; it is tried again
                 except JournalError as error:
                     self._events.add(Level.ERROR, f"forgetting failed, and is tried again: {error.message}")
                 self._stop.wait(POLL)

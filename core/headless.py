@@ -11,12 +11,14 @@ import signal
 import sys
 import threading
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from core.capture import Capture
 from core.clock import iso
+from core.plain import one_line
 from core.settings import LogSettings
 from core.snapshot import Level, SinkState, Snapshot
+from core.upkeep import room_words
 
 TICK = 0.2  # seconds between two looks at the capture
 
@@ -34,7 +36,7 @@ class Log:
             entry = {"time": iso(at), "level": level.value, "event": event, "message": message, **fields}
             text = json.dumps(entry, ensure_ascii=False)
         else:
-            text = f"{iso(at)} {level.value.upper():7} {_one_line(message)}"
+            text = f"{iso(at)} {level.value.upper():7} {one_line(message)}"
         try:
             self._out.write(text + "\n")
             self._out.flush()
@@ -42,10 +44,26 @@ class Log:
             pass
 
 
-def _one_line(text: str) -> str:
-    """Text on one line with control characters made visible: a log is read in a terminal."""
-    lines = " ".join(part.strip() for part in text.splitlines())
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in lines)
+class Followed(Protocol):
+    """What the log needs of a capture, ours or another process's."""
+
+    def snapshot(self, since: int) -> Snapshot:
+        """The present moment."""
+
+    def pause(self) -> None:
+        """Close the stream."""
+
+    def resume(self) -> None:
+        """Open it again."""
+
+
+def follow(viewer: Followed, log_settings: LogSettings) -> int:
+    """Log what a capture of another process does, until a signal; that capture goes on. Returns the exit code."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    _watch(viewer, threading.Event(), Log(log_settings), log_settings.summary_every, stop, [], _Told())
+    return 0
 
 
 def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextIO | None = None) -> int:
@@ -67,7 +85,7 @@ def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextI
     capture.start()
     told = _Told()
     try:
-        _watch(capture, log, log_settings.summary_every, stop, commands, told)
+        _watch(capture, capture.ended, log, log_settings.summary_every, stop, commands, told)
     finally:
         capture.stop(f"stopped by {reasons[0]}" if reasons else "stopped")
     snapshot = capture.snapshot(told.rows)
@@ -104,11 +122,17 @@ class _Told:
 
 
 def _watch(
-    capture: Capture, log: Log, every: float, stop: threading.Event, commands: list[str], told: _Told
+    capture: Followed,
+    ended: threading.Event,
+    log: Log,
+    every: float,
+    stop: threading.Event,
+    commands: list[str],
+    told: _Told,
 ) -> None:
     """Tell what happens until the capture ends or `stop` is set."""
-    next_summary = capture.snapshot().at + every
-    while not stop.wait(TICK) and not capture.ended.is_set():
+    next_summary = capture.snapshot(0).at + every
+    while not stop.wait(TICK) and not ended.is_set():
         while commands:
             # A thread of its own: pausing may take a second, and the log goes on meanwhile.
             threading.Thread(target=getattr(capture, commands.pop(0)), daemon=True).start()
@@ -125,23 +149,29 @@ def _summary(log: Log, snapshot: Snapshot, event: str, prefix: str = "") -> None
     run, rates, health = snapshot.run, snapshot.rates, snapshot.health[0]
     rate = "-" if rates.posts_per_s is None else f"{rates.posts_per_s:,.1f}/s"
     share = "-" if run.match_rate is None else f"{run.match_rate:.1%}"
+    slowed = "" if health.slowed_since is None else f" (slowed down, {health.queue:,} lines wait)"
     stores = "".join(
         f", {sink.name} {sink.state.value}, {sink.behind:,} behind"
         for sink in snapshot.sinks
         if sink.behind or sink.state is not SinkState.OK
     )
+    journal = snapshot.journal
+    disk = f", disk: {room_words(journal)}" if journal.low else ""
     log.line(
         snapshot.at,
         Level.INFO,
         event,
-        f"{prefix}{health.state.value}, total {run.consumed:,}, matched {run.matched:,} ({share}), "
+        f"{prefix}{health.state.value}{slowed}, total {run.consumed:,}, matched {run.matched:,} ({share}), "
         f"unique {run.unique:,}, duplicate {run.duplicate:,}, pending {run.pending:,}, "
-        f"quarantined {run.quarantined:,}, {rate}, gaps {snapshot.gap_count:,}{stores}",
+        f"quarantined {run.quarantined:,}, {rate}, gaps {snapshot.gap_count:,}{stores}{disk}",
         state=health.state.value,
+        queue=health.queue,
+        queue_fill=round(health.queue_fill, 3),
         run=asdict(run),
         life=asdict(snapshot.life),
         posts_per_s=rates.posts_per_s,
         gaps=snapshot.gap_count,
         reconnects=health.reconnects,
         sinks={sink.name: {"state": sink.state.value, "behind": sink.behind} for sink in snapshot.sinks},
+        journal=asdict(journal),
     )

@@ -21,10 +21,10 @@ OTHER_FOLDER = "name another data folder with --data-dir"
 
 
 class Taken(NamedTuple):
-    """A post that is taken. `judged` is as it came, `kept` as it is stored and shown, and `raw` is its line."""
+    """A post. `judged` is as it came, `kept` as it is stored and shown (None: it is forgotten), `raw` its line."""
 
     judged: Post
-    kept: Post
+    kept: Post | None
     raw: bytes
 
 
@@ -45,14 +45,14 @@ class Privacy:
         self._pseudonyms = pseudonyms
         self.tombstones = tombstones
 
-    def take(self, raw: bytes) -> Taken | None:
-        """A line as a post to keep; None when it is a post that is forgotten. Raises Undecodable."""
+    def take(self, raw: bytes) -> Taken:
+        """A line as a post. Raises Undecodable."""
         post = self._decode(raw)
         if self.tombstones:
             gone = self.author(post.author.id) or self._has_gone(post)
             left = None if gone else self._people.without(raw, self)
             if left is None:
-                return None
+                return Taken(post, None, b"")
             if left is not raw:
                 raw, post = left, self._decode(left)
         if self._pseudonyms is None:

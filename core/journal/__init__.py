@@ -2,10 +2,26 @@
 
 from core.journal.forgetting import Forgetting, Held, Removed, Subject, Tombstones
 from core.journal.journal import FILE_NAME, Journal, JournalReader
-from core.journal.records import Batch, Deletion, Entry, GapMark, Rejected, Row, Settled, Tally
+from core.journal.look import Record, Session, look
+from core.journal.records import (
+    AfterMark,
+    Batch,
+    Deletion,
+    Entry,
+    GapMark,
+    KeywordsMark,
+    Mark,
+    PageMark,
+    Rejected,
+    Row,
+    Settled,
+    Tally,
+)
+from core.journal.space import Space
 
 __all__ = [
     "FILE_NAME",
+    "AfterMark",
     "Batch",
     "Deletion",
     "Entry",
@@ -14,11 +30,18 @@ __all__ = [
     "Held",
     "Journal",
     "JournalReader",
+    "KeywordsMark",
+    "Mark",
+    "PageMark",
+    "Record",
     "Rejected",
     "Removed",
     "Row",
+    "Session",
     "Settled",
+    "Space",
     "Subject",
     "Tally",
     "Tombstones",
+    "look",
 ]

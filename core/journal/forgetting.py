@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from core.journal.records import Deletion
+from core.journal.records import Deletion, checksum
 
 if TYPE_CHECKING:
     from core.journal.journal import Journal
@@ -183,7 +183,8 @@ class Forgetting:
         """Remove the lines `gone`, and put the line of each of `changed` in the place of the one that is there."""
         removed = Removed()
         with self._journal._transaction() as db:
-            db.executemany(f"UPDATE {table} SET raw = ? WHERE rowid = ?", [(h.raw, h.row) for h in changed])  # noqa: S608
+            for held in changed:
+                _change(db, table, held)
             taken = [
                 held
                 for held in gone
@@ -274,6 +275,17 @@ class Forgetting:
         """By source, how many posts of this capture are gone from a sink, or from the journal, that were there."""
         with self._journal._transaction() as db:
             return dict(db.execute("SELECT source, posts FROM forgotten WHERE target = ?", (target,)).fetchall())
+
+
+def _change(db: sqlite3.Connection, table: Table, held: Held) -> None:
+    """Put another raw line into a row, which adds up to something else then."""
+    db.execute(f"UPDATE {table} SET raw = ? WHERE rowid = ?", (held.raw, held.row))  # noqa: S608
+    if table == "posts":
+        content = db.execute(
+            "SELECT source, id, received_at, matched, backfilled, raw FROM posts WHERE seq = ?", (held.row,)
+        ).fetchone()
+        if content:
+            db.execute("UPDATE posts SET checksum = ? WHERE seq = ?", (checksum(*content), held.row))
 
 
 def _key(db: sqlite3.Connection) -> bytes:

@@ -223,16 +223,15 @@ def test_the_forgotten_are_not_taken_again_and_others_without_them(filled):
     forgetting = Forgetting(filled)
     forgetting.ask("x", [("author", ANNA)], 1.0)
     privacy = Privacy("x", sources.decoder("x"), sources.people("x"), forgetting.tombstones())
-    assert [id for id in LINES if privacy.take(LINES[id]) is None] == ["1", "3", "5", "7"]
+    assert [id for id in LINES if privacy.take(LINES[id]).kept is None] == ["1", "3", "5", "7"]
     taken = privacy.take(LINES["4"])
-    assert taken is not None
     assert ANNA.encode() not in taken.raw
     assert privacy.take(LINES["2"]).raw is LINES["2"]
     assert privacy.unreadable(LINES["1"]) == b""
     # A retweet whose original X did not give: it names the author first.
     bare = line("8", BERT, "RT @anna_sings: m…", entities={"mentions": [{"username": "anna_sings", "id": ANNA}]},
                 referenced_tweets=[{"type": "retweeted", "id": "1"}])  # fmt: skip
-    assert privacy.take(bare) is None
+    assert privacy.take(bare).kept is None
 
 
 class Killed(BaseException):

@@ -117,7 +117,7 @@ LINE = (
 def test_a_post_is_judged_as_it_came_and_kept_under_pseudonyms(journal):
     names = Pseudonyms(KEY)
     taken = privacy(journal, names).take(LINE)
-    assert taken is not None
+    assert taken.kept is not None
     assert taken.judged.author.username == "bert"
     assert taken.judged.text == "for @anna"
     assert taken.kept == sources.decoder("x")(taken.raw)
@@ -128,7 +128,7 @@ def test_a_post_is_judged_as_it_came_and_kept_under_pseudonyms(journal):
 def test_the_forgotten_are_known_under_their_pseudonyms(journal):
     names = Pseudonyms(KEY)
     Forgetting(journal).ask("x", [("author", names("id", "7"))], 1.0)
-    assert privacy(journal, names).take(LINE) is None
+    assert privacy(journal, names).take(LINE).kept is None
     assert privacy(journal, names).deletion(Deletion(1.0, author="7")) == Deletion(1.0, author=names("id", "7"))
     assert privacy(journal, names).deletion(Deletion(1.0, post="7")) == Deletion(1.0, post="7")
 
