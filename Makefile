@@ -10,7 +10,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --cache-dir "$(CACHE)/pip" --disable-pip-version-check
 export BIEBER_TUI_CACHE := $(CACHE)
 
-.PHONY: help setup dev demo run check format test screenshots proof rivals soak audit lock ferretdb build clean
+.PHONY: help setup dev demo run check format test screenshots proof bench rivals soak audit lock ferretdb build clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,9 @@ screenshots: dev  ## screenshots/*.svg from the real app
 
 proof: dev ferretdb  ## 20,000 posts, 5 % twice, two cuts, into a MongoDB-protocol server: all compared one by one
 	$(BIN)/python scripts/proof.py
+
+bench: dev ferretdb  ## how fast, against others and against the limit: docs/performance.md (QUICK=1: a light version)
+	$(BIN)/python -m bench $(if $(QUICK),--quick) $(BENCH_FLAGS)
 
 rivals: dev  ## every fault of the simulator for bieber-tui, twarc2 and tweepy: docs/rivals.md (twelve minutes)
 	$(BIN)/python -m tests.reliability.rivals --doc docs/rivals.md

@@ -1,4 +1,4 @@
-"""Who reads the stream. Each runs as a process of its own, to its own end, and its store is compared afterwards."""
+"""Who reads the stream. Each runs as a process of its own to its own end; its store is compared afterwards."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Wrong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One measurement. `seconds` from the first byte that was sent until all was durable; `cpu` includes the start."""
+    """One measurement: from the first byte that was sent until all was durable."""
 
     posts: int
     seconds: float
@@ -85,81 +85,106 @@ def measure(who: Contestant, stream: Stream, folder: Path, mongodb: str, scale: 
         LIMIT_ALL: ["bench.rivals.limit", stream.url, str(posts), str(file), str(step)],
     }
     env = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "LC_ALL": "C.UTF-8", "BEARER_TOKEN": TOKEN}
-    process = _start(["-m", *commands[who]], folder, env)
-    cpu, memory = _wait(process, folder)
-    seconds = time.time() - stream.began()
+    program = _Program(["-m", *commands[who]], folder, env, stream)
+    program.end()
+    seconds = program.ended_at - stream.began()
     expected = stream.expected(posts)
     if who is SEED:
-        found = _compare_topical(_documents(mongodb), expected, complete=False)
+        found = compare_topical(_documents(mongodb), expected, complete=False)
     elif who is TWARC:
         kept = [json.loads(line)["data"]["id"] for line in file.read_text("utf-8").splitlines()]
-        found = _compare_lines(kept, expected.lines)
+        found = compare_lines(kept, expected.lines)
     else:
         with sqlite3.connect(file) as db:
             kept = [_ID.search(raw)[1].decode() for (raw,) in db.execute("SELECT raw FROM posts ORDER BY seq")]  # type: ignore[index]
         db.close()
-        batches = [expected.lines] if step == 1 else []
-        found = _compare_lines(kept, batches[0]) if batches else _compare_count(kept, expected.lines, step)
-    return Run(posts, seconds, cpu, memory, found)
+        found = compare_lines(kept, expected.lines) if step == 1 else compare_parts(kept, expected.lines, step)
+    return Run(posts, seconds, program.cpu, program.memory, found)
 
 
 def _ours(who: Contestant, stream: Stream, folder: Path, mongodb: str, posts: int) -> Run:
-    data = folder / "data"
+    journal = folder / "data" / "journal.sqlite"
     store = ["--store", mongodb] if who is OURS_MONGODB else []
-    process = _start(
-        ["-m", "tui.cli", "--no-ui", "--json", "--data-dir", str(data), "--set", f"x.base_url={stream.url}",
-         "--max-posts", str(posts), *store],
-        folder, {"BIEBER_TUI_X__BEARER_TOKEN": TOKEN},
+    program = _Program(
+        ["-m", "tui.cli", "--no-ui", "--json", "--data-dir", str(journal.parent), "--set",
+         f"x.base_url={stream.url}", "--max-posts", str(posts), *store],
+        folder, {"BIEBER_TUI_X__BEARER_TOKEN": TOKEN}, stream,
     )  # fmt: skip
-    ended = _durable_at(data / "journal.sqlite", posts, process, folder, stored=bool(store))
-    cpu, memory = _wait(process, folder)
+    ended = program.durable(journal, posts, stored=bool(store))
+    cpu = program.cpu
+    program.end()
     expected = stream.expected(posts)
-    with sqlite3.connect(data / "journal.sqlite") as db:
-        kept = [row[0] for row in db.execute("SELECT id FROM posts")]
+    with sqlite3.connect(journal) as db:
+        found = compare_topical([row[0] for row in db.execute("SELECT id FROM posts")], expected, complete=True)
     db.close()
-    found = _compare_topical(kept, expected, complete=True)
     if store:
-        found = _compare_topical(_documents(mongodb), expected, complete=True)
-    return Run(posts, ended - stream.began(), cpu, memory, found)
+        found = compare_topical(_documents(mongodb), expected, complete=True)
+    return Run(posts, ended - stream.began(), cpu, program.memory, found)
 
 
-def _start(arguments: Sequence[str], folder: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BIEBER_TUI_")}
-    with (folder / "said.log").open("wb") as said:
-        return subprocess.Popen([sys.executable, *arguments], env=inherited | env, stdout=said, stderr=said)
+class _Program:
+    """A contestant's process, looked at while it runs."""
 
+    def __init__(self, arguments: Sequence[str], folder: Path, env: dict[str, str], stream: Stream) -> None:
+        self._stream = stream
+        self._said = folder / "said.log"
+        self._before: float | None = None  # processor time when the first bytes were sent
+        self._spent = 0.0
+        self.memory = 0  # bytes, the most so far
+        self.ended_at = 0.0
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BIEBER_TUI_")}
+        with self._said.open("wb") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, *arguments], env=inherited | env, stdout=said, stderr=said
+            )
+        self._proc = Path(f"/proc/{self._process.pid}")
 
-def _durable_at(
-    journal: Path, posts: int, process: subprocess.Popen[bytes], folder: Path, *, stored: bool
-) -> float:
-    """When so many posts were consumed durably, and (`stored`) the store had answered for all that matched."""
-    deadline = time.monotonic() + PATIENCE
-    db: sqlite3.Connection | None = None
-    query = "SELECT consumed, inserted, (SELECT total(stored + duplicate) FROM settled) FROM counters"
-    while time.monotonic() < deadline:
-        now = time.time()
-        try:
-            db = db or (sqlite3.connect(f"file:{journal}?mode=ro", uri=True) if journal.exists() else None)
-            row = db.execute(query).fetchone() if db else None
-        except sqlite3.OperationalError:  # it is being made, or it is closed and tidied up
-            row, db = None, None
-        if row and row[0] >= posts and (not stored or row[1] == row[2]):
-            if db:
+    @property
+    def cpu(self) -> float:
+        """Seconds of processor time since the first bytes were sent."""
+        return self._spent - (self._before or 0.0)
+
+    def look(self) -> None:
+        """Note processor time and memory. (rusage counts what the process was before, too.)"""
+        fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
+        self._spent = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        if self._before is None and self._stream.has_begun():
+            self._before = self._spent
+        if peak := re.search(r"VmHWM:\s+(\d+) kB", (self._proc / "status").read_text()):
+            self.memory = int(peak[1]) * 1024
+
+    def durable(self, journal: Path, posts: int, *, stored: bool) -> float:
+        """Wait until so many posts were consumed durably, and (`stored`) the store has answered for all of them.
+
+        Returns the moment. Raises Wrong when it never comes.
+        """
+        deadline = time.monotonic() + PATIENCE
+        db: sqlite3.Connection | None = None
+        query = "SELECT consumed, inserted, (SELECT total(stored + duplicate) FROM settled) FROM counters"
+        while time.monotonic() < deadline and self._process.poll() is None:
+            now = time.time()
+            self.look()
+            try:
+                db = db or (sqlite3.connect(f"file:{journal}?mode=ro", uri=True) if journal.exists() else None)
+                row = db.execute(query).fetchone() if db else None
+            except sqlite3.OperationalError:  # it is being made
+                row, db = None, None
+            if row and row[0] >= posts and (not stored or row[1] == row[2]):
+                assert db is not None
                 db.close()
-            return now
-        if process.poll() is not None and not row:
-            break
-        time.sleep(LOOK)
-    raise Wrong(f"never durable: {(folder / 'said.log').read_text()}")
+                return now
+            time.sleep(LOOK)
+        raise Wrong(f"never durable: {self._said.read_text()}")
 
-
-def _wait(process: subprocess.Popen[bytes], folder: Path) -> tuple[float, int]:
-    """Seconds of processor time and the most memory in bytes, when it has ended well. Raises Wrong."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise Wrong(f"exit code {process.returncode}: {(folder / 'said.log').read_text()[-2000:]}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+    def end(self) -> None:
+        """Wait for its end. Raises Wrong when that is not a good one."""
+        while os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+            self.look()
+            time.sleep(LOOK)
+        self.ended_at = time.time()
+        self.look()
+        if self._process.wait() != 0:
+            raise Wrong(f"exit code {self._process.returncode}: {self._said.read_text()[-2000:]}")
 
 
 def _documents(mongodb: str) -> list[str]:
@@ -168,8 +193,8 @@ def _documents(mongodb: str) -> list[str]:
         return [document["_id"].removeprefix("x:") for document in found]
 
 
-def _compare_topical(kept: list[str], expected: Expected, *, complete: bool) -> float:
-    """The share of the posts about the topic that is there. Raises Wrong for one too many, or (complete) too few."""
+def compare_topical(kept: list[str], expected: Expected, *, complete: bool) -> float:
+    """The share of the topical posts that is there. Raises Wrong for one too many, or (complete) one too few."""
     if len(set(kept)) != len(kept) or not set(kept) <= expected.topical:
         raise Wrong(f"{len(kept)} posts are stored, {len(set(kept) - expected.topical)} of them should not be")
     if complete and len(kept) != len(expected.topical):
@@ -177,14 +202,15 @@ def _compare_topical(kept: list[str], expected: Expected, *, complete: bool) -> 
     return len(kept) / len(expected.topical)
 
 
-def _compare_lines(kept: list[str], lines: list[str]) -> float:
+def compare_lines(kept: list[str], lines: list[str]) -> float:
+    """All lines, in order. Raises Wrong."""
     if kept != lines:
         raise Wrong(f"{len(kept)} lines are kept, which are not the {len(lines)} that were sent")
     return 1.0
 
 
-def _compare_count(kept: list[str], lines: list[str], step: int) -> float:
-    """Every so-manieth line of each batch, in order."""
+def compare_parts(kept: list[str], lines: list[str], step: int) -> float:
+    """Each `step`th line of every batch, in order. Raises Wrong."""
     places = iter(lines)
     if abs(len(kept) - len(lines) / step) > len(lines) / 500 or not all(one in places for one in kept):
         raise Wrong(f"{len(kept)} lines are kept, which are not each {step}th of the {len(lines)} that were sent")

@@ -66,6 +66,10 @@ class Stream:
             timeout=30,
         ).raise_for_status()
 
+    def has_begun(self) -> bool:
+        """Whether posts were sent."""
+        return self._log.exists() and self._log.stat().st_size > 300  # the order and a first span
+
     def began(self) -> float:
         """When the first bytes went out (seconds since 1970)."""
         with self._log.open() as log:

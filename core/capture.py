@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 
 from core import crashpoint, sinks, sources
@@ -24,14 +21,21 @@ from core.connection import Connection, Line
 from core.counters import Counters
 from core.crashpoint import Point
 from core.delivery import Delivery
-from core.errors import BieberTuiError, JournalBlocked, JournalError, SourceRefused, StoreRefused
+from core.eraser import Eraser
+from core.errors import (
+    BieberTuiError,
+    JournalBlocked,
+    JournalError,
+    SourceRefused,
+    StoreRefused,
+    Undecodable,
+)
 from core.events import EventLog
 from core.feed import Feed
 from core.fill import Filler
-from core.forget import Eraser
 from core.health import SourceState
 from core.ingest import Ingest
-from core.journal import Forgetting, Journal, Mark, Removed, Space
+from core.journal import Forgetting, Journal, Mark, Space
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.owner import Owner
@@ -46,10 +50,11 @@ from core.sources.base import Source
 from core.spikes import Spikes
 from core.standstill import RETRY_SECONDS, Standstill
 from core.upkeep import Upkeep
-from core.windows import Windows
+from core.windows import LENGTH, Windows
 
-STOP_SECONDS = 1.8  # a stop ends within two seconds, whatever hangs
+STOP_SECONDS = 1.5  # whatever hangs: the process is to end within two seconds, and has to leave too
 GAPS_SHOWN = 1000
+ROWS_READ_BACK = 100_000  # of earlier runs, for the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,10 @@ class Capture:
         self._spikes = Spikes()
         self._windows = Windows(self._started_at)
         self._windows.ignore((settings.keywords, settings.topic))
+        self._earlier: Windows | None = None  # what earlier runs have left of the window, once it is read
+        self._rates.restore(journal.minutes(source.name, self._started_at - 86_400))
         self._feed = Feed(settings.ui.feed_size)
+        self._first_of_run = journal.last_seq()  # rows up to here are of earlier runs
         self._session = journal.begin_session(self._started_at, source.name, self._keywords)
         forgetting = Forgetting(journal)
         if sink:
@@ -102,7 +110,7 @@ class Capture:
             journal.settled(sink.target) if sink else None,
             forgetting.forgotten(sink.target) if sink else forgetting.forgotten(),
         )
-        self._privacy = Privacy(
+        privacy = Privacy(
             source.name,
             source.decode,
             sources.people(source.name),
@@ -114,7 +122,7 @@ class Capture:
             session=self._session,
             connection=self._connection,
             queue=self._queue,
-            privacy=self._privacy,
+            privacy=privacy,
             topic=parse_topic(settings.topic),
             ledger=self._ledger,
             feed=self._feed,
@@ -128,17 +136,17 @@ class Capture:
         self._eraser = Eraser(
             journal,
             sources.people,
-            self._privacy,
+            privacy,
+            self._ledger,
+            self._feed,
+            self._events,
             batches=lambda: self._ingest.batches,
-            still=self._still,
-            on_removed=self._removed,
-            on_forgotten=self._forgotten,
             on_bug=self._end,
-            events=self._events,
         )
         self._filler = Filler(source, journal, self._queue, self._events, clock, self._look_at_gaps)
         self._ingest.on_page = self._filler.page_is_durable
         self._deliveries = [self._delivery(sink)] if sink else []
+        self._eraser.deliveries = self._deliveries
         space = Space(journal.path, settings.journal.min_free)
         self._upkeep = Upkeep(journal, space, self._events, clock, on_error=self._end)
         self._standstill = Standstill(
@@ -225,6 +233,7 @@ class Capture:
             self._start_reader()
         self._writer.start()
         self._eraser.start()
+        threading.Thread(target=self._read_window, name="window", daemon=True).start()
         if self._source.capabilities.fill:
             self._filler.start()
         try:
@@ -470,36 +479,6 @@ class Capture:
         except Exception as error:  # noqa: BLE001 - as above
             self._end(BieberTuiError(f"the writer failed by a bug: {error!r}"))
 
-    # -- forgetting
-
-    @contextmanager
-    def _still(self) -> Iterator[None]:
-        """While no sink writes rows that it has read."""
-        with ExitStack() as stack:
-            for delivery in self._deliveries:
-                stack.enter_context(delivery.still)
-            yield
-
-    def _removed(self, removed: Removed) -> None:
-        """Rows are gone from the journal."""
-        for delivery in self._deliveries:
-            pending = removed.pending.get(delivery.target, [])
-            delivery.forgotten(pending)
-            if delivery.of_record:
-                self._count_forgotten(pending)
-        if not self._deliveries:
-            self._count_forgotten(removed.rows)
-        self._feed.blank(lambda post: post.key in removed.keys or self._privacy.is_forgotten(post))
-
-    def _forgotten(self, target: str, source: str, posts: int) -> None:
-        """A sink is giving up posts of this capture."""
-        if any(delivery.target == target and delivery.of_record for delivery in self._deliveries):
-            self._ledger.forgotten(source, posts)
-
-    def _count_forgotten(self, rows: list[tuple[int, str]]) -> None:
-        for source, posts in Counter(source for _, source in rows).items():
-            self._ledger.forgotten(source, posts)
-
     def _look_at_gaps(self) -> None:
         self._ingest.marked = True
 
@@ -507,8 +486,33 @@ class Capture:
         limit = -1 if everything else GAPS_SHOWN
         self._gaps, self._gap_count = tuple(self._journal.gaps(limit)), self._journal.gap_count()
 
+    def _read_window(self) -> None:
+        """Count what earlier runs have received in the last hour, beside all that matters more."""
+        earlier = Windows(self._started_at)
+        earlier.ignore((self._settings.keywords, self._settings.topic))
+        reader = self._journal.reader()
+        try:
+            rows = reader.rows_since(self._source.name, self._started_at - LENGTH)
+            for number, row in enumerate(rows):
+                if self._closing.is_set():
+                    return
+                if number >= ROWS_READ_BACK:
+                    earlier.cut_short()
+                    break
+                if row.seq <= self._first_of_run:
+                    earlier.add(self._source.decode(row.raw), row.received_at)
+            rows.close()
+            self._earlier = earlier
+        except (JournalError, Undecodable) as error:
+            self._events.add(Level.WARNING, f"the window begins with this run: {error}")
+        finally:
+            reader.close()
+
     def _watch_numbers(self, now: float) -> None:
         """Bring the window up to date, and tell of spikes."""
+        if self._earlier is not None:
+            self._windows.absorb(self._earlier)
+            self._earlier = None
         self._windows.refresh(now)
         if int(now) != self._looked_at:
             self._looked_at = int(now)

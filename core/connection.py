@@ -27,8 +27,6 @@ from core.snapshot import Level
 
 SLOWED_AFTER = 1.0  # seconds that the source has waited until that is worth a word
 ROOM_SLICE = 0.1  # seconds between two looks at whether the source is to end, while the queue is full
-CAUGHT_UP = 0.05  # seconds that the source waits for bytes when none are left that had to wait for it
-CAUGHT_UP_ANYWAY = 60.0  # seconds without a wait for room after which none can be left
 SLOWED = "posts come faster than they are written"
 CLOSED = (SourceState.PAUSED, SourceState.BLOCKED)  # said by the capture, which then stops the source
 
@@ -61,8 +59,7 @@ class Connection:
         self._lost = False  # the gap began with the loss of a connection, not with a pause
         self._waited = 0.0  # seconds that the source has waited for room since the queue was last half empty
         self._waited_at = 0.0  # when it did so last
-        self._behind_since: float | None = None  # bytes that are older than this moment may still be on their way
-        self._handed_at = 0.0  # when the source went to fetch more, while it is behind
+        self._behind_since: float | None = None  # bytes that came after this moment may not have been read yet
         self.lag: float | None = None
         self.expecting_end = False  # the user asked for it: what the source says while it ends opens no gap
 
@@ -75,12 +72,10 @@ class Connection:
         if not self._put(line, len(raw), wait=0.0):
             self._wait_for_room(line)
 
-    def touch(self, at: float) -> None:
+    def touch(self, at: float, *, more: bool = False) -> None:
         """Whole lines arrived, and all of them are delivered."""
-        if self._behind_since is not None:
-            if at - self._handed_at > CAUGHT_UP or at - self._waited_at > CAUGHT_UP_ANYWAY:
-                self._behind_since = None
-            self._handed_at = self._clock.now()
+        if not more and at > self._waited_at:
+            self._behind_since = None
         self._last_byte_at = at
         if self._waited:
             self._look_whether_it_keeps_up()
@@ -167,7 +162,7 @@ class Connection:
     def _wait_for_room(self, line: Line) -> None:
         """Hand over a line that found the queue full."""
         if self._behind_since is None:
-            self._handed_at, self._waited_at, self._behind_since = float("inf"), line.at, line.at
+            self._behind_since = line.at
         since = self._clock.monotonic()
         while True:
             done = self._queue.put(line, len(line.raw), wait=ROOM_SLICE, over=self.expecting_end)

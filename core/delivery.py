@@ -80,6 +80,7 @@ class Delivery:
         self._write_ms: deque[float] = deque(maxlen=100)
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._deadline = float("inf")
         self._was_ok = False
         self._thread = threading.Thread(target=self._run, name=f"sink-{sink.name}", daemon=True)
 
@@ -94,16 +95,22 @@ class Delivery:
     def stop(self, deadline: float) -> None:
         """Deliver what waits if the sink takes it, until `deadline` (monotonic seconds); then let go.
 
-        A thread that is stuck in a write is left behind: what it has written will be recognised as our own.
+        A sink that is down is not waited for. A thread stuck in a write is left behind: what it has written
+        will be recognised as our own.
         """
+        self._deadline = deadline
         self._stop.set()
         self._wake.set()
-        self._thread.join(max(deadline - time.monotonic(), 0.0))
+        takes = self._status.state not in (SinkState.DOWN, SinkState.REFUSED)
+        if takes:
+            self._thread.join(max(deadline - time.monotonic(), 0.0))
         if self._thread.is_alive() and not self._status.error:
             self._say_down(SinkState.DOWN, "it had not answered when the capture was stopped", 0.0)
         closer = threading.Thread(target=self._sink.close, name=f"close-{self._sink.name}", daemon=True)
         closer.start()
         closer.join(max(deadline - time.monotonic(), 0.1))
+        if not takes:  # it was waiting for the answer to one more try, which has ended now
+            self._thread.join(max(deadline - time.monotonic(), 0.1))
 
     def status(self, inserted: int) -> SinkStatus:
         """How the sink is; `inserted` are the rows that the journal has ever taken."""
@@ -137,7 +144,8 @@ class Delivery:
                     # When it is the journal that cannot note what the sink has answered, the sink gets the same
                     # rows again and says that they are ours.
                     opened = opened and isinstance(error, JournalBlocked)
-                    self._say_down(SinkState.DOWN, str(error), wait)
+                    if not (self._stop.is_set() and self._status.state is SinkState.DOWN):
+                        self._say_down(SinkState.DOWN, str(error), wait)
                     if self._stop.is_set():
                         return
                     self._clock.wait(self._stop, wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
@@ -161,8 +169,9 @@ class Delivery:
                 reader.close()
 
     def _deliver(self, rows_after: Callable[[int, int], list[Row]]) -> None:
-        """Write batch after batch until nothing waits."""
-        while True:
+        """Write batch after batch until nothing waits, or until the next one would outlast a stop."""
+        last = 0.0
+        while time.monotonic() + last < self._deadline:
             limit = self._limit()
             if self._cursor >= limit:
                 return
@@ -173,7 +182,8 @@ class Delivery:
                 crashpoint.reach(Point.SINK_READ)
                 began = time.perf_counter()
                 outcomes = self._sink.write([self._stored(row) for row in rows])
-                self._write_ms.append((time.perf_counter() - began) * 1000)
+                last = time.perf_counter() - began
+                self._write_ms.append(last * 1000)
                 crashpoint.reach(Point.SINK_WRITTEN)
                 self._settle(rows, outcomes)
             self._say_ok()

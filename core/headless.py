@@ -1,7 +1,7 @@
 """A capture without a screen: log lines on stderr for people or for a log shipper, the report on stdout if asked.
 
-Loads neither Textual nor Rich. SIGINT, SIGTERM and SIGHUP end it cleanly, SIGUSR1 pauses, SIGUSR2 resumes. A log
-that nobody reads any more (a closed pipe) never ends a capture.
+Loads neither Textual nor Rich. SIGINT, SIGTERM and SIGHUP end it cleanly, SIGUSR1 pauses, SIGUSR2 resumes; under
+nohup, SIGHUP is ignored as was asked for. A log that nobody reads any more (a closed pipe) never ends a capture.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Protocol, TextIO
 
@@ -20,6 +22,7 @@ from core.settings import LogSettings
 from core.snapshot import Level, SinkState, Snapshot
 from core.upkeep import room_words
 
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # they end a capture in order, with a screen too
 TICK = 0.2  # seconds between two looks at the capture
 
 
@@ -66,8 +69,11 @@ def follow(viewer: Followed, log_settings: LogSettings) -> int:
     return 0
 
 
-def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextIO | None = None) -> int:
-    """Run the capture until it ends or a signal ends it; returns the exit code."""
+def run(open_capture: Callable[[], Capture], log_settings: LogSettings, *, report: bool) -> int:
+    """Open a capture and run it until it ends or a signal ends it; returns the exit code.
+
+    Raises what opening raises. Signals are listened to before, so that one that comes early is not lost.
+    """
     log = Log(log_settings)
     stop = threading.Event()
     reasons: list[str] = []
@@ -77,11 +83,13 @@ def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextI
         reasons.append(signal.Signals(number).name)
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_stop)
+    for number in ENDING_SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, on_stop)
     signal.signal(signal.SIGUSR1, lambda *_: commands.append("pause"))
     signal.signal(signal.SIGUSR2, lambda *_: commands.append("resume"))
 
+    capture = open_capture()
     capture.start()
     told = _Told()
     try:
@@ -92,10 +100,18 @@ def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextI
     told.events_of(snapshot, log)
     _summary(log, snapshot, "end", f"stopped: {snapshot.stopped}; ")
     if report:
-        stream = out or sys.stdout
-        stream.write(json.dumps(capture.report(), ensure_ascii=False) + "\n")
-        stream.flush()
+        write_report(capture.report(), log)
     return capture.error.exit_code if capture.error else 0
+
+
+def write_report(report: dict[str, object], log: Log) -> None:
+    """The final report on stdout; the log says so when nobody takes it."""
+    try:
+        sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        words = f"the report could not be written to stdout: {error.strerror}"
+        log.line(time.time(), Level.ERROR, "report", words)
 
 
 class _Told:

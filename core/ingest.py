@@ -124,6 +124,11 @@ class Ingest:
             # Nothing waits, so every line up to that byte is durable: a crash's gap will begin there.
             batch.last_byte_at = self._seen_byte_at = last_byte_at
         batch.last_id = self._bounds.newest
+        for row in rows:
+            if not row.backfilled:  # rates are those of the stream
+                minute = int(row.received_at // 60) * 60
+                consumed, matched = batch.minutes.get(minute, (0, 0))
+                batch.minutes[minute] = (consumed + 1, matched + (row.verdict is Verdict.MATCHED))
         return batch, rows, len(items)
 
     def _mark(self, mark: Mark, batch: Batch) -> None:

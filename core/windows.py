@@ -94,6 +94,23 @@ class Windows:
             if total[name] <= 0:
                 del total[name]
 
+    def cut_short(self) -> None:
+        """There was more to count than could be counted."""
+        for pane in self._panes:
+            pane.pruned.update(KINDS)
+
+    def absorb(self, earlier: Windows) -> None:
+        """Add what another one has counted."""
+        for theirs in earlier._panes:
+            pane = self._pane(theirs.number)
+            if pane is None:
+                continue
+            pane.posts += theirs.posts
+            pane.pruned |= theirs.pruned
+            for kind, counter in theirs.names.items():
+                pane.names[kind].update(counter)
+                self._totals[kind].update(counter)
+
     def refresh(self, now: float) -> None:
         """Bring the view up to date, every five seconds at most."""
         if not 0 <= now - self._viewed_at < VIEW_EVERY:

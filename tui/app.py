@@ -24,6 +24,7 @@ from textual.timer import Timer
 from textual.widgets import Input
 
 from core.errors import BieberTuiError, Unavailable
+from core.headless import ENDING_SIGNALS
 from core.settings import Settings
 from core.snapshot import Snapshot
 from tui.actions import ACTIONS, REPLAY
@@ -248,8 +249,9 @@ class Dashboard(App[int]):
     def _watch_terminal(self) -> None:
         """Leave cleanly on a signal, and when the terminal is gone and no signal told so (nohup)."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        for number in ENDING_SIGNALS:
             loop.add_signal_handler(number, self.action_quit)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)  # they waited since the capture was opened
         self.set_interval(1.0, self._check_terminal)
 
     def _check_terminal(self) -> None:
@@ -268,6 +270,8 @@ class Dashboard(App[int]):
         """Flush, then exit. A second time is harmless."""
         if not self._stopping:
             self._stopping = True
+            if not self.is_headless:
+                signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)  # a second one has nothing to add
             self._paint()
             self._stop()
 

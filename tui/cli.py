@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from core import __version__
@@ -244,11 +245,16 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
     if not args.no_ui and not _has_terminal():
         Capture.parts(settings)  # what is missing in the settings is the more useful thing to hear first
         raise _no_terminal()
-    capture = Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
-    if args.no_ui:
-        from core import headless
+    from core import headless
 
-        return headless.run(capture, settings.log, report=args.json)
+    def open_capture() -> Capture:
+        return Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
+
+    if args.no_ui:
+        return headless.run(open_capture, settings.log, report=args.json)
+    # Signals wait until the dashboard listens to them: the capture runs already, and is to be ended in order.
+    signal.pthread_sigmask(signal.SIG_BLOCK, headless.ENDING_SIGNALS)
+    capture = open_capture()
     from tui import app
 
     capture.start()
@@ -257,14 +263,8 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
         _say(f"error: {capture.error}")
         code = capture.error.exit_code
     if args.json:
-        _print_report(capture.report())
+        headless.write_report(capture.report(), headless.Log(settings.log))
     return code
-
-
-def _print_report(report: dict[str, object]) -> None:
-    import json
-
-    print(json.dumps(report, ensure_ascii=False))  # noqa: T201 - the data that was asked for
 
 
 def _no_terminal() -> ConfigError:
@@ -357,17 +357,17 @@ def _replay(arguments: list[str]) -> int:
     from core.replay import Player, open_recording
 
     player = Player(open_recording(Path(args.recording)), settings, args.speed, ends=args.no_ui)
+    from core import headless
+
     try:
         if args.no_ui:
-            from core import headless
-
-            return headless.run(player.capture, settings.log, report=args.json)
+            return headless.run(lambda: player.capture, settings.log, report=args.json)
         from tui import app
 
         player.start()
         code = app.run(player, settings)
         if args.json:
-            _print_report(player.capture.report())
+            headless.write_report(player.capture.report(), headless.Log(settings.log))
         return code
     finally:
         player.stop()
@@ -544,5 +544,23 @@ _FUNCTIONS: dict[str, Callable[[list[str]], int]] = {
 }
 
 
+def program() -> NoReturn:
+    """The process: `main`, and then the end of it, whatever still hangs.
+
+    A shell may have closed a stream (`<&-`, `2>&-`): it reads and writes nothing then. All that has to be kept is
+    kept when `main` returns, so the process ends without the interpreter's farewell: that waits for threads of the
+    MongoDB driver which wait for a server, it lets a second signal kill, and it gives another exit code when
+    nobody reads the log any more.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - for as long as the process lives
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

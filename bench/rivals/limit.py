@@ -2,8 +2,8 @@
 
     python -m bench.rivals.limit ADDRESS LINES FILE EVERY
 
-It decodes, matches and compares nothing. EVERY says which lines are put in: 1 all of them, 10 every tenth (as many as
-there would be with 10 % matches, though not the same ones).
+It decodes, matches and compares nothing. EVERY says which lines are put in: 1 all of them, 10 every tenth (as many
+as there would be with 10 % matches, though not the same ones).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python -m bench.rivals.seed ADDRESS POSTS MONGODB_URL
 
-tweepy's `on_tweet`, NLTK's TweetTokenizer on every text, a list of the ids seen so far, and one `insert_one` for each
-post about music. It stops after so many posts, which the original did not.
+tweepy's `on_tweet`, NLTK's TweetTokenizer on every text, a list of the ids seen so far, and one `insert_one` for
+each post about music. It stops after so many posts, which the original did not.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from core.crashpoint import Point
 from core.journal.records import AfterMark, GapMark, KeywordsMark, Mark, PageMark
 from core.snapshot import Filled, Gap
 
+KILLED = "crashed or was killed"
 UNDER_WAY = "its fill has not come to its end"
 
 _COLUMNS = {field.name: "gap" if field.name == "number" else f'"{field.name}"' for field in fields(Gap)}
@@ -25,7 +26,8 @@ def begin(db: sqlite3.Connection, source: str, at: float, keywords: str) -> str:
 
     The gap begins at the last durable byte of the run before, or where a run began that was killed before it had
     one. It has that run's reason, or says that it was killed. The first run of a capture has no gap, one that
-    ended in order and never heard a byte leaves none, and a gap that is still open simply goes on.
+    ended in order and never heard a byte leaves none, and a gap that is still open simply goes on, and tells of a
+    kill too.
     """
     last = db.execute(
         "SELECT coalesce(last_byte_at, iif(ended_at IS NULL, started_at, NULL)), ended_at, reason, keywords,"
@@ -36,9 +38,13 @@ def begin(db: sqlite3.Connection, source: str, at: float, keywords: str) -> str:
     if last is None:
         return ""
     start, ended_at, why, old_keywords, last_id = last
-    if start is not None and _open(db, source) is None:
-        reason = f"not running: {why or 'stopped'}" if ended_at is not None else "crashed or was killed"
+    gap = _open(db, source)
+    if gap is None and start is not None:
+        reason = KILLED if ended_at is None else f"not running: {why or 'stopped'}"
         _insert(db, source, start, reason, old_keywords, last_id=last_id)
+    elif gap is not None and ended_at is None and KILLED not in gap.reason:
+        # The connection may have been back, and what it brought was not durable.
+        db.execute("UPDATE gaps SET reason = ? WHERE gap = ?", (f"{gap.reason}; then {KILLED}", gap.number))
     gap = _open(db, source)
     if gap is not None and gap.keywords != keywords:
         _split(db, gap, at, keywords=keywords)

@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
@@ -164,6 +164,12 @@ class Journal:
                         len(batch.entries) - inserted,
                     ),
                 )
+            if batch.minutes:
+                db.executemany(
+                    "INSERT INTO minutes VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                    " consumed = consumed + excluded.consumed, matched = matched + excluded.matched",
+                    [(batch.source, at, consumed, matched) for at, (consumed, matched) in batch.minutes.items()],
+                )
             for deletion in batch.deletions:
                 announce(db, batch.source, deletion)
             for mark in batch.gaps:
@@ -257,6 +263,14 @@ class Journal:
             ).fetchall()
         return {source: Tally(*counts) for source, *counts in rows}
 
+    def minutes(self, source: str, since: float) -> list[tuple[float, int, int]]:
+        """Begin of the minute, posts consumed and matched in it, for the minutes since then in which any came."""
+        with self._lock, in_words(self.path):
+            return self._db.execute(
+                "SELECT at, consumed, matched FROM minutes WHERE source = ? AND at >= ? ORDER BY at",
+                (source, since),
+            ).fetchall()
+
     def last_seq(self) -> int:
         """The number of the newest row ever given; 0 before the first."""
         with self._lock, in_words(self.path):
@@ -347,6 +361,21 @@ class JournalReader:
         self._path = path
         with in_words(path):
             db.execute("PRAGMA query_only = ON")
+
+    def rows_since(self, source: str, received_at: float) -> Generator[Row, None, None]:
+        """The newest rows that a source's stream brought since then, the newest first."""
+        with in_words(self._path):
+            found = self._db.execute(
+                "SELECT seq, source, id, received_at, matched, backfilled, raw FROM posts ORDER BY seq DESC"
+            )
+            try:
+                for number, of, id_, at, matched, backfilled, raw in found:
+                    if at < received_at:
+                        break
+                    if of == source:
+                        yield Row(number, of, id_, at, tuple(json.loads(matched)), bool(backfilled), raw)
+            finally:
+                found.close()  # as below
 
     def rows_after(self, seq: int, limit: int) -> list[Row]:
         """Up to `limit` rows with a higher number, in order; fewer when they are large."""

@@ -55,6 +55,7 @@ class KeywordsMark:
 
     at: float
     keywords: str
+    minutes: dict[int, tuple[int, int]] = field(default_factory=dict)  # begin of a minute: consumed, matched
     last_id: str = ""  # the newest post known then
 
 
@@ -95,6 +96,7 @@ class Batch:
     deletions: list[Deletion] = field(default_factory=list)
     cursor: str | None = None
     last_byte_at: float | None = None
+    minutes: dict[int, tuple[int, int]] = field(default_factory=dict)  # begin of a minute: consumed, matched
     last_id: str = ""  # the newest post so far that came over the connection
 
     def __bool__(self) -> bool:

@@ -103,6 +103,14 @@ CREATE TABLE recoveries (
 ) STRICT;
 """
 
+_MINUTES = """
+-- Posts of the stream by the minute in which they were received (`at` is its begin): the plots outlive a run.
+CREATE TABLE minutes (
+    source TEXT NOT NULL, at INTEGER NOT NULL, consumed INTEGER NOT NULL, matched INTEGER NOT NULL,
+    PRIMARY KEY (source, at)
+) STRICT, WITHOUT ROWID;
+"""
+
 _FORGET = """
 -- What is to be forgotten, until the journal and every sink have done it; then the row goes. `thorough`: asked for
 -- by a person, so every line is looked at; otherwise announced by the source, for the post itself.
@@ -126,7 +134,7 @@ CREATE TABLE forgotten (
 ) STRICT, WITHOUT ROWID;
 """
 
-STEPS: tuple[str, ...] = (_V1, _FILL, _DURABILITY, _FORGET)
+STEPS: tuple[str, ...] = (_V1, _FILL, _DURABILITY, _MINUTES, _FORGET)
 VERSION = len(STEPS)
 
 

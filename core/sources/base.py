@@ -71,10 +71,11 @@ class Outlet(Protocol):
     def deliver(self, raw: bytes, received_at: float, *, backfilled: bool = False) -> None:
         """Hand over one line as it came, without its line end. Blocks while the queue is full."""
 
-    def touch(self, at: float) -> None:
+    def touch(self, at: float, *, more: bool = False) -> None:
         """Something whole arrived at that time, be it only a keep-alive, and all up to there is delivered.
 
-        A gap begins at the last touch: half a line was never received.
+        A gap begins at the last touch: half a line was never received. `more`: the source had not read everything
+        yet that had come by then.
         """
 
     def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Protocol
 
 import msgspec
@@ -23,8 +24,9 @@ from core.pseudonyms import Pseudonyms
 from core.settings import Settings, XSettings
 from core.simulator.options import BEARER_TOKEN, SimulatorOptions
 from core.simulator.server import Simulator
+from core.snapshot import Gap, Level
 from core.sources import SOURCES, create, decoder, people
-from core.sources.base import Capabilities, Source
+from core.sources.base import Capabilities, Missing, Source
 from tests.conftest import wait_until
 from tests.x_server import Tape
 
@@ -51,6 +53,12 @@ class Harness(Protocol):
 
     def hang(self) -> None:
         """Take the next connection and never answer it."""
+
+    def filling(self, *, hang: bool = False) -> tuple[Source, Missing, set[str]] | None:
+        """A source, a gap that it can fill, and the ids of the gap's posts; None when it fills no gaps.
+
+        `hang`: the server takes the request and never answers it.
+        """
 
     def close(self) -> None: ...
 
@@ -84,6 +92,20 @@ class XHarness:
 
     def hang(self) -> None:
         self._simulator.schedule("c1:no-answer*50")
+
+    def filling(self, *, hang: bool = False) -> tuple[Source, Missing, set[str]]:
+        self.close()
+        self._simulator = Simulator(SimulatorOptions(rate=0, posts=250, payload="small"))
+        self._simulator.start()
+        x = XSettings(base_url=self._simulator.url, bearer_token=BEARER_TOKEN, backfill=True, backfill_overlap=0)
+        source = create("x", Settings(x=x), "bieber")
+        with Run(source, Tape()):
+            wait_until(lambda: self._simulator.finished)
+        ids = [sent.post for sent in self._simulator.sent if sent.kind == "post"]
+        gap = Gap("x", time.time() - 9, time.time(), "cut", keywords="bieber", last_id=ids[0], first_id=ids[-1])
+        if hang:
+            self._simulator.schedule("search1:no-answer")
+        return source, Missing(gap), set(ids[1:])
 
     def close(self) -> None:
         self._simulator.stop()
@@ -129,6 +151,27 @@ class Run:
         """Wait until it has ended by itself."""
         self._thread.join(30)
         assert not self._thread.is_alive(), "run goes on"
+
+
+class Pages:
+    """The outlet of a fill: keeps what it is handed, and tells the fill to end after so many pages."""
+
+    def __init__(self, most: int = 1000) -> None:
+        self.most = most
+        self.pages: list[list[bytes]] = []
+        self.places: list[str] = []
+        self.words: list[str] = []
+
+    def page(self, lines: Sequence[bytes], reached: str, first_id: str) -> bool:
+        self.pages.append(list(lines))
+        self.places.append(reached)
+        return len(self.pages) < self.most
+
+    def progress(self, words: str) -> None:
+        self.words.append(words)
+
+    def event(self, level: Level, text: str) -> None:
+        self.words.append(text)
 
 
 @pytest.fixture(params=sorted(HARNESSES))
@@ -282,6 +325,52 @@ def test_after_a_refusal_that_was_mended_it_runs_again(harness: Harness):
         run.ended()
     with Run(source, Tape()) as run:
         wait_until(lambda: run.tape.said(SourceState.LIVE))
+
+
+def test_a_fill_hands_over_every_post_of_the_gap_once_and_says_what_it_costs(harness: Harness):
+    made = harness.filling()
+    if made is None:
+        pytest.skip("this source fills no gaps")
+    source, missing, ids = made
+    assert source.capabilities.fill
+    outlet = Pages()
+    assert source.fill(missing, outlet).filled == "yes"
+    found = [source.decode(line).id for page in outlet.pages for line in page]
+    assert sorted(found) == sorted(ids)
+    assert any("$" in words for words in outlet.words)
+
+
+def test_a_fill_that_was_ended_goes_on_from_the_place_that_it_named(harness: Harness):
+    made = harness.filling()
+    if made is None:
+        pytest.skip("this source fills no gaps")
+    source, missing, ids = made
+    first = Pages(most=1)
+    assert source.fill(missing, first).retry
+    assert len(first.pages) == 1
+    rest = Pages()
+    gap = replace(missing.gap, reached=first.places[0], fetched=len(first.pages[0]), filled="partly")
+    assert source.fill(replace(missing, gap=gap), rest).filled == "yes"
+    found = [source.decode(line).id for page in first.pages + rest.pages for line in page]
+    assert sorted(found) == sorted(ids)
+
+
+def test_stop_ends_a_fill_at_once_and_it_can_be_begun_again(harness: Harness):
+    made = harness.filling(hang=True)
+    if made is None:
+        pytest.skip("this source fills no gaps")
+    source, missing, ids = made
+    outlet = Pages()
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(source.fill, missing, outlet)
+        wait_until(lambda: bool(outlet.words))
+        time.sleep(0.5)  # well within it
+        started = time.monotonic()
+        source.stop()
+        assert result.result(20).retry
+        assert time.monotonic() - started < STOPS_WITHIN
+    assert source.fill(missing, outlet).filled == "yes"
+    assert len({source.decode(line).id for page in outlet.pages for line in page}) == len(ids)
 
 
 def test_probe_says_what_is_well_and_delivers_nothing(harness: Harness):

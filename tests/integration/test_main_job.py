@@ -28,7 +28,10 @@ POSTS = ("post", "edit", "duplicate")
 
 
 class Program:
-    """`bieber-tui --no-ui` in a process of its own; `crash` names the point at which it kills itself."""
+    """`bieber-tui --no-ui` in a process of its own.
+
+    `crash` names the point at which it kills itself, `prefix` is the command that runs it, if another one does.
+    """
 
     def __init__(
         self,
@@ -41,7 +44,7 @@ class Program:
         prefix: Sequence[str] = (),
     ) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("BIEBER_TUI_")}
-        env["BIEBER_TUI_X__BEARER_TOKEN"] = token or sim.options.tokens[0]
+        env["BIEBER_TUI_X__BEARER_TOKEN"] = sim.options.tokens[0] if token is None else token
         env["BIEBER_TUI_CRASH"] = crash
         self.log = data_dir.parent / f"{data_dir.name}-{time.monotonic_ns()}.log"
         self._err = self.log.open("w")

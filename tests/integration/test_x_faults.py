@@ -42,9 +42,9 @@ class Watched(Connection):
         self.windows: list[Any] = []
         self.items: list[Line | GapMark | float] = []  # lines, marks, and the moments of bytes, in order
 
-    def touch(self, at: float) -> None:
+    def touch(self, at: float, *, more: bool = False) -> None:
         self.items.append(at)
-        super().touch(at)
+        super().touch(at, more=more)
 
     def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:
         super().report(state, reason, wait_until=wait_until)

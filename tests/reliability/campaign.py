@@ -16,6 +16,7 @@ import argparse
 import json
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from typing import Any
 
 from core.counters import Counters
 from core.crashpoint import Point
+from core.simulator import state
 from core.simulator.options import SimulatorOptions
 from core.simulator.server import Simulator
 from tests.conftest import ROOT, FerretDB
@@ -51,8 +53,6 @@ FLAGS = ("--set", "journal.scope=all", "--set", "journal.batch_age=0.03", "--set
          "--set", "mongodb.batch_size=100", "--set", "x.stall_after=1", "--log-format", "json")  # fmt: skip
 RARE = (Point.MIGRATION_BEGINS, Point.IN_MIGRATION, Point.MIGRATED)  # only when the folder is new
 OFTEN = (Point.LINE_READ, Point.DECODED, Point.MATCHED, Point.IN_BATCH)  # once a line
-
-Sleep = Callable[[float], None]
 
 
 @dataclass
@@ -215,9 +215,10 @@ class Campaign:
 def run(kills: int, seed: int, folder: Path, server: FerretDB | None, check_every: int = 25) -> dict[str, Any]:
     """A whole campaign in an empty folder; the server, if any, is running."""
     options = SimulatorOptions(
-        seed=seed, rate=300, match=0.15, duplicates=0.05, edits=0.02, payload="small", keep_alive=0.3,
+        seed=seed, rate=300, match=0.15, duplicates=0.05, edits=0.02, payload="small", keep_alive=0.3, log=folder / "sent.ndjson",
         hold_while_disconnected=False, connect_budget=10**6,
     )  # fmt: skip
+    state.LIMITS = dict.fromkeys(state.LIMITS, 10**6)  # X's 100 changes of rules in 15 minutes are soon used up
     with Simulator(options) as sim:
         return Campaign(seed, folder, sim, server).run(kills, check_every)
 
@@ -230,24 +231,24 @@ def main() -> int:
     parser.add_argument("--journal-only", action="store_true", help="no MongoDB: the journal keeps the record")
     args = parser.parse_args()
     print(f"seed {args.seed}", file=sys.stderr, flush=True)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        server = None
-        if not args.journal_only:
-            build = subprocess.run(
-                [ROOT / "scripts" / "build-ferretdb"], stdout=subprocess.PIPE, text=True, check=True
-            )
-            (folder / "db").mkdir()
-            server = FerretDB(Path(build.stdout.strip()), folder / "db")
-            server.start()
-        try:
-            figures = run(args.kills, args.seed, folder, server)
-        except Disagreement as disagreement:
-            print(f"seed {args.seed}: {disagreement}", file=sys.stderr)
-            return 1
-        finally:
-            if server and server.alive:
-                server.kill()
+    folder = Path(tempfile.mkdtemp(prefix="kills-"))
+    server = None
+    if not args.journal_only:
+        build = subprocess.run(
+            [ROOT / "scripts" / "build-ferretdb"], stdout=subprocess.PIPE, text=True, check=True
+        )
+        (folder / "db").mkdir()
+        server = FerretDB(Path(build.stdout.strip()), folder / "db")
+        server.start()
+    try:
+        figures = run(args.kills, args.seed, folder, server)
+    except Disagreement as disagreement:
+        print(f"seed {args.seed}: {disagreement}\nall of it is kept in {folder}", file=sys.stderr)
+        return 1
+    finally:
+        if server and server.alive:
+            server.kill()
+    shutil.rmtree(folder)
     print(json.dumps({"seed": args.seed, **figures}, indent=2))
     return 0
 

@@ -12,7 +12,7 @@ import sys
 import threading
 
 from core.capture import Capture
-from tui.cli import main
+from tui.cli import program
 
 start = Capture.start
 
@@ -37,4 +37,4 @@ def obey(capture: Capture) -> None:
 
 if __name__ == "__main__":
     Capture.start = started  # type: ignore[method-assign]
-    sys.exit(main())
+    program()

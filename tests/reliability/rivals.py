@@ -401,7 +401,8 @@ fault, or for {patience:g} s ({long:g} s where X's documents let it wait for 20 
 - *ended*: the process ended by itself, with that exit code (0 says to a supervisor that all went well). That is
   right where no retry helps (a bad token, no credits); elsewhere a person has to notice and start it again.
 - *lost*: posts missing among those that were stored; *in its gap*: the client's own record says so. The others have
-  no such record. *twice*: stored again. *no posts*: stored lines that are no posts.
+  no such record. *twice*: stored again. *no posts*: stored lines that are no posts
+  (twarc2 keeps X's error objects among them).
 - ✗ marks what is not as one would hope: a post lost without a record, stored twice or stored though it is none, an
   end where going on was possible, going on where no retry helps.
 

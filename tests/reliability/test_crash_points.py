@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,8 +135,9 @@ def test_killed_there_nothing_is_twice_and_nothing_is_lost_but_what_a_gap_names(
         if point not in (Point.MIGRATION_BEGINS, Point.IN_MIGRATION, Point.MIGRATED):
             judge(sim.sent, data, documents())
 
+        before = len(sim.connections)
         program = Program(sim, data, *flags, "--keywords", NEW, *scenario.flags)
-        wait_until(lambda: sim.finished, 60)
+        wait_until(lambda: sim.finished and len(sim.connections) > before, 60)
         wait_until(lambda: whole(sim)[-1].post in kept_ids(data), 60)
         if url:
             wait_until(lambda: collection(url).count_documents({}) == len(journal_ids(data)), 60)
@@ -161,8 +163,8 @@ def test_killed_in_a_migration_from_any_version_the_journal_is_one_of_the_two_an
     with monkeypatch.context() as older:
         older.setattr(schema, "STEPS", schema.STEPS[:version])
         older.setattr(schema, "VERSION", version)
-        if version:
-            Journal(tmp_path).close()
+        with closing(sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)) as db:
+            schema.migrate(db, 0)
     opening = f"from pathlib import Path; from core.journal import Journal; Journal(Path({str(tmp_path)!r}))"
     arming = f"from core import crashpoint; crashpoint.arm({str(point)!r}); "
     killed = subprocess.run([sys.executable, "-c", arming + opening], capture_output=True, text=True, timeout=60)

@@ -12,14 +12,18 @@ import pytest
 
 from core import sources
 from core.clock import SystemClock
+from core.counters import Counters
 from core.delivery import Delivery
+from core.eraser import Eraser
 from core.errors import StoreRefused, Unavailable
 from core.events import EventLog
-from core.forget import Eraser, erase_from_journal, erase_from_sink
+from core.feed import Feed
+from core.forget import erase_from_journal, erase_from_sink
 from core.journal import Batch, Deletion, Entry, Forgetting, Journal, Rejected, Settled
 from core.ledger import Ledger
 from core.privacy import Privacy
 from core.sinks.base import Outcome
+from core.snapshot import FeedRow, Verdict
 from tests.conftest import wait_until
 
 ANNA, BERT, CARL = "20000001", "20000002", "20000003"
@@ -311,28 +315,33 @@ class Running:
 
     def __init__(self, journal: Journal, sink: DictSink) -> None:
         self.events = EventLog(SystemClock())
-        self.forgotten = 0
         self.batch = 0
         forgetting = Forgetting(journal)
         forgetting.know("memory")
         self.privacy = Privacy("x", sources.decoder("x"), sources.people("x"), forgetting.tombstones())
+        self.ledger = Ledger(journal.tallies(), journal.settled("memory"), forgetting.forgotten("memory"))
+        self.feed = Feed(100)
+        decode = sources.decoder("x")
+        self.feed.extend([FeedRow(int(id), decode(LINES[id]), Verdict.MATCHED, (), 1.0) for id in LINES])
         self.eraser = Eraser(
-            journal, sources.people, self.privacy, batches=self.next_batch, still=lambda: self.delivery.still,
-            on_removed=lambda removed: self.delivery.forgotten(removed.pending["memory"]),
-            on_forgotten=self.count, on_bug=pytest.fail, events=self.events,
+            journal, sources.people, self.privacy, self.ledger, self.feed, self.events,
+            batches=self.next_batch, on_bug=pytest.fail,
         )  # fmt: skip
         self.delivery = Delivery(
             sink, journal, decode=lambda source, raw: sources.decoder(source)(raw), limit=journal.last_seq,
-            on_settled=lambda *_: None, on_refused=pytest.fail, events=self.events, clock=SystemClock(),
+            on_settled=self.ledger.settled, on_refused=pytest.fail, events=self.events, clock=SystemClock(),
             batch_size=2, forget=self.eraser.visit,
         )  # fmt: skip
+        self.eraser.deliveries = [self.delivery]
 
     def next_batch(self) -> int:
         self.batch += 1
         return self.batch
 
-    def count(self, target: str, source: str, posts: int) -> None:
-        self.forgotten += posts
+    @property
+    def life(self) -> Counters:
+        assert self.ledger.totals.life.imbalance() == ""
+        return self.ledger.totals.life
 
     def said(self, words: str) -> bool:
         return any(words in event.text for event in self.events.recent())
@@ -354,9 +363,10 @@ def test_while_a_capture_runs_a_request_is_found_and_done_and_nobody_is_named(fi
         Forgetting(filled).ask("x", [("author", ANNA)], 1.0)
         wait_until(lambda: running.said("dict has forgotten"))
         assert sorted(doc["id"] for doc in sink.stored.values()) == ["2", "4", "6"]
-        assert running.forgotten == 4
+        assert running.life.forgotten == 4
         assert running.privacy.author(ANNA)
         assert not running.said(ANNA)
+        assert {row.post.author.id for row in running.feed.since(0)[0]} == {"", BERT, CARL}
         assert running.delivery.status(7).behind == 0
 
 
@@ -418,5 +428,6 @@ def test_what_a_killed_run_left_undone_is_done_by_the_next(filled):
     with Running(filled, sink) as running:
         wait_until(lambda: running.said("dict has forgotten"))
         wait_until(lambda: sorted(doc["id"] for doc in sink.stored.values()) == ["2", "4", "6"])
-        assert running.forgotten == 0  # it was counted when its row went
+        wait_until(lambda: running.life.pending == 0)
+        assert (running.life.unique, running.life.forgotten) == (7, 4)
     assert forgetting.waiting_targets() == []

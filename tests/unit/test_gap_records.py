@@ -167,7 +167,10 @@ def test_a_run_that_follows_a_pause_does_not_take_the_post_before_it_for_a_bound
     with Journal(tmp_path) as journal:
         session = journal.begin_session(60.0, "x", "bieber")
         assert journal.last_id(session) == ""
-        assert told(journal, "reason", "end") == [("paused by you", None)]  # it simply goes on
+        assert told(journal, "reason", "end") == [("paused by you; then crashed or was killed", None)]
+    with Journal(tmp_path) as journal:
+        journal.begin_session(70.0, "x", "bieber")
+        assert told(journal, "reason") == [("paused by you; then crashed or was killed",)]  # told once
 
 
 def test_another_source_in_the_same_folder_has_gaps_of_its_own(journal):

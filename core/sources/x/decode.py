@@ -234,10 +234,15 @@ def extract(text: str) -> Words:
 
     A tag needs a letter (#1 is none), a mention is a name that X allows, a link ends before closing punctuation.
     """
-    links = _unique(address.rstrip(".,;:!?'…)]}") for address in _ADDRESS.findall(text))
+    links: tuple[str, ...] = ()
+    if "://" in text:  # most texts have none, and looking for one character is a hundred times as fast
+        links = _unique(address.rstrip(".,;:!?'…)]}") for address in _ADDRESS.findall(text))
     prose = _ADDRESS.sub(" ", text) if links else text
-    tags = _unique(tag for tag in _HASHTAG.findall(prose) if any(letter.isalpha() for letter in tag))
-    return tags, _unique(_MENTION.findall(prose)), links
+    tags: tuple[str, ...] = ()
+    if "#" in prose or "＃" in prose:
+        tags = _unique(tag for tag in _HASHTAG.findall(prose) if any(letter.isalpha() for letter in tag))
+    mentions = _unique(_MENTION.findall(prose)) if "@" in prose or "＠" in prose else ()
+    return tags, mentions, links
 
 
 # The lenient way.

@@ -159,10 +159,10 @@ class Filling:
                 reached = reached if page.oldest is None else page.oldest
                 if not self._first_id and page.newest is not None:
                     self._first_id = str(page.newest)
-                if not self._outlet.page(page.lines, str(reached or ""), self._first_id):
-                    return self._ended("stopped", retry=True)
                 self._fetched += len(page.lines)
                 self._room -= len(page.lines)
+                if not self._outlet.page(page.lines, str(reached or ""), self._first_id):
+                    return self._ended("stopped", retry=True)
                 self._outlet.progress(f"{self._fetched:,} posts{self._expected}")
             retweets = retweets or page.retweets
             if not page.next_token:
@@ -175,10 +175,10 @@ class Filling:
         """Say what the fill will cost, as far as X tells."""
         if self._told:
             return
-        self._told = True
         gap, room = self._gap, self._room
         self._outlet.progress("asking X how many posts there are")
         count = self._search.count(gap.keywords, self._span)
+        self._told = True
         what = f"filling the gap of {_at(gap.start)} ({gap.reason})"
         most = f"at most {room:,} are fetched, for {_dollars(room)}"
         if count is None:

@@ -316,7 +316,7 @@ class _Connection:
         self._outlet.touch(self._clock.now())
         self._outlet.report(SourceState.LIVE, "connected")
 
-    def received(self, data: bytes) -> float | None:
+    def received(self, data: bytes, *, more: bool) -> float | None:
         """Deliver the lines that are whole now.
 
         After an error object of X we read on until X closes, so that no post is lost that was sent already, but
@@ -342,7 +342,7 @@ class _Connection:
             posts = True
             self._outlet.deliver(line, at)
         if lines:
-            self._outlet.touch(at)
+            self._outlet.touch(at, more=more)
         if self._source._news:
             self.tell_news()
         now = self._clock.monotonic()  # after the lines, because handing them over may have had to wait

@@ -100,6 +100,15 @@ class Session(requests.Session):
         self.mount("https://", self._adapter)
         self.mount("http://", self._adapter)
 
+    def has_more(self) -> bool:
+        """Whether more of the answer that is being read has come already."""
+        sock = self._adapter.answering
+        if sock is None:
+            return False
+        poller = select.poll()
+        poller.register(sock, select.POLLIN)
+        return bool(poller.poll(0))
+
     def be_patient_for(self, seconds: float) -> None:
         """From now on so many seconds of silence end the answer that is being read."""
         if self._adapter.answering is not None:
