@@ -34,7 +34,7 @@ from core.feed import Feed
 from core.fill import Filler
 from core.health import SourceState
 from core.ingest import Ingest
-from core.journal import Journal, Mark, Space
+from core.journal import Journal, Mark, Retention, Space
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.owner import Owner
@@ -46,6 +46,7 @@ from core.snapshot import Gap, Level, SinkState, Snapshot
 from core.sources.base import Source
 from core.spikes import Spikes
 from core.standstill import RETRY_SECONDS, Standstill
+from core.units import parse_keep
 from core.upkeep import Upkeep
 from core.windows import LENGTH, Windows
 
@@ -104,6 +105,7 @@ class Capture:
             connection=self._connection,
             queue=self._queue,
             decode=source.decode,
+            wanted=source.wanted,
             topic=parse_topic(settings.topic),
             ledger=self._ledger,
             feed=self._feed,
@@ -118,7 +120,8 @@ class Capture:
         self._ingest.on_page = self._filler.page_is_durable
         self._deliveries = [self._delivery(sink)] if sink else []
         space = Space(journal.path, settings.journal.min_free)
-        self._upkeep = Upkeep(journal, space, self._events, clock, on_error=self._end)
+        retention = Retention(journal, parse_keep(settings.journal.keep), [sink.target] if sink else [])
+        self._upkeep = Upkeep(journal, space, self._events, clock, retention, on_error=self._end)
         self._standstill = Standstill(
             settings.journal.when_full,
             space,

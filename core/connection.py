@@ -222,7 +222,10 @@ class Connection:
     def _tell_connected(self, gap: GapMark | None, now: float, *, again: bool) -> None:
         """The connection is there: what gap of this run that ends, if any."""
         words = "connected again" if again else "connected"
-        self._events.add(Level.INFO, f"{words} after {span(now - gap.at)}: {gap.reason}" if gap else words)
+        if gap is not None:
+            length = span(now - gap.at) if now - gap.at >= 0.05 else "less than 0.1 s"
+            words = f"{words} after {length}: {gap.reason}"
+        self._events.add(Level.INFO, words)
 
     def _tell(
         self, before: SourceState, state: SourceState, reason: str, wait_until: float | None, now: float

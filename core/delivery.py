@@ -71,6 +71,13 @@ class Delivery:
             stored=sum(counts.stored for counts in settled.values()),
             duplicate=sum(counts.duplicate for counts in settled.values()),
         )
+        self._out_of_reach = journal.out_of_reach(self._cursor)  # rows that it will never get
+        if self._out_of_reach:
+            events.add(
+                Level.WARNING,
+                f"{sink.name}: {self._out_of_reach:,} posts were removed from the journal (journal.keep) before "
+                "this store was there to get them",
+            )
         self._recent: deque[tuple[float, int]] = deque()
         self._write_ms: deque[float] = deque(maxlen=100)
         self._wake = threading.Event()
@@ -108,7 +115,7 @@ class Delivery:
         now = self._clock.monotonic()
         rate = sum(count for at, count in list(self._recent) if now - at <= _RATE_WINDOW) / _RATE_WINDOW
         slowest = max(list(self._write_ms), default=None)
-        behind = max(inserted - status.stored - status.duplicate, 0)
+        behind = max(inserted - status.stored - status.duplicate - self._out_of_reach, 0)
         return replace(status, behind=behind, rate=rate, write_ms=slowest)
 
     def _run(self) -> None:

@@ -52,6 +52,7 @@ class Ingest:
         source: str,
         late: float = 0.0,
         max_posts: int | None = None,
+        wanted: Callable[[bytes], bool] = lambda _: True,
     ) -> None:
         """`late` is the number of seconds by which posts may come out of order."""
         self._journal = journal
@@ -59,6 +60,7 @@ class Ingest:
         self._connection = connection
         self._queue = queue
         self._decode = crashpoint.after(Point.DECODED, decode)
+        self._wanted = wanted
         self.topic = topic
         self._ledger = ledger
         self._feed = feed
@@ -112,10 +114,11 @@ class Ingest:
         take = crashpoint.after(Point.IN_BATCH, self._take)
         match = crashpoint.after(Point.MATCHED, self.topic.match)
         for item in items:
+            if self.full and not isinstance(item, KeywordsMark):
+                continue  # as if never read: its span belongs to the gap before the next run
             if isinstance(item, Line):
-                if not self.full:
-                    take(item, match, batch, rows)
-            elif not (isinstance(item, PageMark) and self.full):  # a page that was not taken is not reached
+                take(item, match, batch, rows)
+            else:
                 self._mark(item, batch)
         if not items and not self.full and last_byte_at != self._seen_byte_at:
             # Nothing waits, so every line up to that byte is durable: a crash's gap will begin there.
@@ -155,6 +158,8 @@ class Ingest:
         if self._left is not None:
             self._left -= 1
         matched = match(post, quoted=self._settings.match.quoted)
+        if matched is not None and not self._wanted(line.raw):
+            matched = None
         verdict = Verdict.FILTERED if matched is None else Verdict.MATCHED
         seq = self._feed.last_seq + len(rows) + 1
         rows.append(FeedRow(seq, post, verdict, matched or (), line.at, line.backfilled))

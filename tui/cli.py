@@ -29,6 +29,7 @@ COMMANDS = {
     "serve": "the attach view in a browser, read-only and on this machine unless you say otherwise",
     "check": "is everything set up? credentials, reach of X, rules, store, disk, terminal",
     "gaps": "the spans that were not received: listed, exported, added up",
+    "compact": "remove what journal.keep does not keep, and give the room back to the disk",
     "recover": "save what can be saved of a damaged journal",
     "simulate": "the simulator of X's API as a server",
     "settings": "every setting with its default",
@@ -409,6 +410,24 @@ def _check(arguments: list[str]) -> int:
     return check.run(core_settings.load(_overrides(args), args.profile), sys.stdout)
 
 
+def _compact(arguments: list[str]) -> int:
+    """`bieber-tui compact`: a smaller journal."""
+    from core import compaction
+    from core import settings as core_settings
+
+    parser = _parser("compact", "Remove what journal.keep does not keep, and give the room back to the disk.")
+    _add_settings(parser)
+    parser.add_argument(
+        "--drop-store",
+        metavar="STORE",
+        help="forget a store that is gone for good, by the name that events give it: nothing waits for it then",
+    )
+    parser.add_argument("--json", action="store_true", help="what was removed as one JSON object")
+    args = parser.parse_args(arguments)
+    settings = core_settings.load(_overrides(args), args.profile)
+    return compaction.run(settings, sys.stdout, drop_store=args.drop_store, as_json=args.json)
+
+
 def _recover(arguments: list[str]) -> int:
     """`bieber-tui recover`: a damaged journal."""
     from core import recovery
@@ -472,7 +491,7 @@ def _settings(arguments: list[str]) -> int:
     )
     parser.parse_args(arguments)
     for name, default, words in core_settings.describe():
-        print(f"{name:<22} {default or '-':<26} {words}")  # noqa: T201 - the data that was asked for
+        print(f"{name:<28} {default or '-':<26} {words}")  # noqa: T201 - the data that was asked for
     return 0
 
 
@@ -483,6 +502,7 @@ _FUNCTIONS: dict[str, Callable[[list[str]], int]] = {
     "serve": _serve,
     "check": _check,
     "gaps": _gaps,
+    "compact": _compact,
     "recover": _recover,
     "simulate": _simulate,
     "settings": _settings,

@@ -15,6 +15,7 @@ from core.journal.records import (
     Settled,
     Tally,
 )
+from core.journal.retention import Retention, compact
 from core.journal.space import Space
 
 __all__ = [
@@ -30,10 +31,12 @@ __all__ = [
     "PageMark",
     "Record",
     "Rejected",
+    "Retention",
     "Row",
     "Session",
     "Settled",
     "Space",
     "Tally",
+    "compact",
     "look",
 ]

@@ -31,6 +31,7 @@ from core.journal.faults import in_words
 from core.journal.place import Place
 from core.journal.progress import Progress, ProgressFile, check_progress, read_progress
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally, checksum
+from core.journal.retention import out_of_reach
 from core.journal.schema import check_identity, migrate
 from core.private import open_private
 from core.snapshot import Filled, Gap
@@ -107,6 +108,14 @@ class Journal:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def _alone(self) -> Iterator[sqlite3.Connection]:
+        """The connection that writes, outside of any transaction."""
+        with self._lock, in_words(self.path):
+            if self._lost is not None:
+                raise self._lost
+            yield self._db
 
     # -- runs
 
@@ -190,7 +199,8 @@ class Journal:
         matched = json.dumps(entry.matched, ensure_ascii=False)
         done = db.execute(
             "INSERT INTO posts (source, id, received_at, text_hash, matched, backfilled, raw, checksum)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS"
+            " (SELECT 1 FROM removed WHERE source = ?1 AND id = ?2) ON CONFLICT DO NOTHING",
             (
                 source,
                 entry.id,
@@ -207,7 +217,8 @@ class Journal:
         db.execute(
             "INSERT INTO versions SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS"
             " (SELECT 1 FROM posts WHERE source = ?1 AND id = ?2 AND text_hash = ?4) AND NOT EXISTS"
-            " (SELECT 1 FROM versions WHERE source = ?1 AND id = ?2 AND text_hash = ?4)",
+            " (SELECT 1 FROM versions WHERE source = ?1 AND id = ?2 AND text_hash = ?4) AND NOT EXISTS"
+            " (SELECT 1 FROM removed WHERE source = ?1 AND id = ?2 AND text_hash = ?4)",
             (source, entry.id, entry.received_at, entry.text_hash, entry.raw),
         )
         return False
@@ -278,6 +289,24 @@ class Journal:
         """The life's gaps, oldest first; the last `limit` of them when it is not negative."""
         with self._lock, in_words(self.path):
             return gaps.read(self._db, limit=limit)
+
+    def drop_target(self, target: str) -> bool:
+        """Know nothing of a sink any more; False when nothing was known."""
+        with self._transaction() as db:
+            known = db.execute("DELETE FROM sink_cursors WHERE target = ?", (target,)).rowcount
+            db.execute("DELETE FROM settled WHERE target = ?", (target,))
+        return known > 0
+
+    def targets(self) -> list[str]:
+        """The sinks that this journal has fed."""
+        with self._lock, in_words(self.path):
+            rows = self._db.execute("SELECT target FROM sink_cursors ORDER BY target").fetchall()
+        return [str(target) for (target,) in rows]
+
+    def out_of_reach(self, seq: int) -> int:
+        """How many posts a sink that has got to row `seq` never had, because retention removed them before."""
+        with self._lock, in_words(self.path):
+            return out_of_reach(self._db, seq)
 
     def used_bytes(self) -> int:
         """The size of the pages in use, committed or on their way from the write-ahead log to the file."""

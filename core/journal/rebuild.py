@@ -131,8 +131,11 @@ def _count(
 
 
 def _inserted(db: sqlite3.Connection) -> dict[str, int]:
-    """How many posts of each source are accounted for: in the journal, or answered for by a store."""
-    there = dict(db.execute("SELECT source, count(*) FROM posts GROUP BY source").fetchall())
+    """How many posts of each source are accounted for: here, removed by age, or answered for by a store."""
+    there: dict[str, int] = {}
+    for table in ("posts", "removed"):
+        for source, count in db.execute(f"SELECT source, count(*) FROM {table} GROUP BY source"):  # noqa: S608
+            there[source] = there.get(source, 0) + count
     for target, cursor in db.execute("SELECT target, seq FROM sink_cursors").fetchall():
         settled = dict(
             db.execute("SELECT source, stored + duplicate FROM settled WHERE target = ?", (target,)).fetchall()

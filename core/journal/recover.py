@@ -278,8 +278,8 @@ class _Loader:
             content: list[Any] = [post[name] for name in ("id", "received_at", "matched", "backfilled", "raw")]
             if noted == checksum(source, *content):
                 return True
-        elif not raw or self._text_hash(source, raw) == post["text_hash"]:
-            return True  # one whose raw line was removed by age has nothing that could be checked
+        elif self._text_hash(source, raw) == post["text_hash"]:
+            return True
         self.unproven[source] = self.unproven.get(source, 0) + 1
         self._db.execute(
             "INSERT INTO quarantine VALUES (?, ?, ?, ?)", (source, post["received_at"], UNPROVEN, raw)

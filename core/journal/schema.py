@@ -94,8 +94,14 @@ CREATE TABLE fetched (
 
 
 _DURABILITY = """
--- What the row adds up to (records.checksum). Null: written by an older version, or its raw line was removed.
+-- What the row adds up to (records.checksum). Null: written by an older version.
 ALTER TABLE posts ADD COLUMN checksum INTEGER;
+
+-- Posts that retention has removed: what is needed to know them again.
+CREATE TABLE removed (
+    source TEXT NOT NULL, id TEXT NOT NULL, text_hash INTEGER NOT NULL, received_at REAL NOT NULL,
+    PRIMARY KEY (source, id)
+) STRICT, WITHOUT ROWID;
 
 -- One row a `bieber-tui recover`: how many posts it could not save, by which the counters were lowered.
 CREATE TABLE recoveries (

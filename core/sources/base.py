@@ -118,6 +118,12 @@ class Source(Protocol):
         so; ids of such a source rise with time, compared by their length and then as text.
         """
 
+    def wanted(self, raw: bytes) -> bool:
+        """Whether a delivered post was sent for our keywords, as far as the source can tell: it is believed.
+
+        False for a post that came only because somebody else shares the connection. May be called from any thread.
+        """
+
     def probe(self) -> list[str]:
         """Look whether a capture would be let in, as far as that is free: what is well, in words.
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def stored(folder: Path, copy: Path) -> dict[str, float]:
     for name in ("journal.sqlite", "journal.sqlite-wal"):
         if (folder / name).exists():
             shutil.copy(folder / name, copy)
-    with sqlite3.connect(copy / "journal.sqlite") as db:
+    with closing(sqlite3.connect(copy / "journal.sqlite")) as db, db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         return dict(db.execute("SELECT id, received_at FROM posts").fetchall())
 

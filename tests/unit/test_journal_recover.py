@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -94,13 +94,13 @@ def everything() -> dict[tuple[str, str], bytes]:
 
 
 def posts_of(folder: Path) -> dict[tuple[str, str], bytes]:
-    with sqlite3.connect(folder / NAME) as db:
+    with closing(sqlite3.connect(folder / NAME)) as db, db:
         return {(source, id_): line for source, id_, line in db.execute("SELECT source, id, raw FROM posts")}
 
 
 def agrees(folder: Path) -> None:
     """The new journal is whole, its equations hold, and a capture can go on with it."""
-    with sqlite3.connect(folder / NAME) as db:
+    with closing(sqlite3.connect(folder / NAME)) as db, db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         counted = Counter(source for source, _ in db.execute("SELECT source, seq FROM posts"))
         cursor = dict(db.execute("SELECT target, seq FROM sink_cursors")).get("mongo")
@@ -305,14 +305,14 @@ def test_exact_numbers_for_a_page_that_is_gone(ended, pages_of, tmp_path):
 
 
 def tally_of(folder: Path) -> Tally:
-    with sqlite3.connect(folder / NAME) as db:
+    with closing(sqlite3.connect(folder / NAME)) as db, db:
         return Tally(*db.execute(
             "SELECT delivered, consumed, quarantined, matched, inserted, repeated FROM counters WHERE source = 'x'"
         ).fetchone())  # fmt: skip
 
 
 def last_number(folder: Path) -> int:
-    with sqlite3.connect(folder / NAME) as db:
+    with closing(sqlite3.connect(folder / NAME)) as db, db:
         return db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'posts'").fetchone()[0]
 
 
@@ -365,7 +365,7 @@ def test_a_journal_that_is_gone_is_begun_anew_as_the_same_capture(ended, tmp_pat
 def test_a_row_that_is_not_what_was_written_goes_to_quarantine(ended, tmp_path):
     """One changed byte in a raw line, which no page tells of; and one in a row of before there were checksums."""
     folder = shutil.copytree(ended, tmp_path / "data")
-    with sqlite3.connect(folder / NAME) as db:
+    with closing(sqlite3.connect(folder / NAME)) as db, db:
         db.execute("UPDATE posts SET raw = CAST('70 other' AS BLOB) WHERE id = 'id70'")
         db.execute("UPDATE posts SET checksum = NULL")
         db.execute("UPDATE posts SET raw = CAST('80 other' AS BLOB) WHERE id = 'id80'")
@@ -379,7 +379,7 @@ def test_a_row_that_is_not_what_was_written_goes_to_quarantine(ended, tmp_path):
     recovered = recover(folder, hash_of, NOW)
     assert recovered.unproven == 2
     assert recovered.tallies["x"] == tally_of(ended) - Tally(0, 2, -2, 2, 2, 0)
-    with sqlite3.connect(folder / NAME) as db:
+    with closing(sqlite3.connect(folder / NAME)) as db, db:
         doubtful = db.execute("SELECT raw FROM quarantine WHERE reason = ?", (UNPROVEN,)).fetchall()
     assert doubtful == [(b"70 other",), (b"80 other",)]
     agrees(folder)
@@ -397,7 +397,7 @@ def test_a_journal_of_the_first_version_is_recovered_into_the_present_one(tmp_pa
     recovered = recover(tmp_path, _text_hash, NOW)
     assert (recovered.unproven, recovered.saved["quarantine"], recovered.lost) == (0, 0, {"x": 0})
     assert {id_ for _, id_ in posts_of(tmp_path)} == ids
-    with sqlite3.connect(tmp_path / NAME) as db:
+    with closing(sqlite3.connect(tmp_path / NAME)) as db, db:
         assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 

@@ -104,6 +104,17 @@ def test_posts_behind_the_last_one_that_was_asked_for_are_in_the_gap(tmp_path):
     assert desk.killed() == [(1002.0, None, CRASHED)]
 
 
+def test_a_reconnect_behind_the_last_one_that_was_asked_for_is_in_the_gap_too(tmp_path):
+    desk = Desk(tmp_path, max_posts=2)
+    desk.at(1001.0).connection.report(SourceState.LIVE)
+    desk.at(1002.0).hear("1", "2").at(1003.0).hear("3")
+    desk.connection.report(SourceState.WAITING, "X 503")
+    desk.at(1004.0).connection.report(SourceState.LIVE)
+    desk.ingest.step()
+    assert desk.ingest.full
+    assert desk.killed() == [(1002.0, None, CRASHED)]
+
+
 def test_posts_that_were_fetched_afterwards_say_nothing_of_the_stream(tmp_path):
     desk = Desk(tmp_path)
     desk.at(1001.0).connection.report(SourceState.LIVE)
