@@ -8,6 +8,7 @@ add tables, or columns at a table's end: `recover` reads the rows of every versi
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 from core import crashpoint
 from core.crashpoint import Point
@@ -163,6 +164,25 @@ def check_identity(db: sqlite3.Connection, path: str) -> int:
             "A newer bieber-tui wrote it, and it was left untouched. Install that version again.",
         )
     return found
+
+
+def shape(db: sqlite3.Connection) -> dict[str, list[str]]:
+    """The tables that a file says it has, and their columns."""
+    found: dict[str, list[str]] = {}
+    for table, column in db.execute(
+        "SELECT t.name, c.name FROM pragma_table_list AS t, pragma_table_info(t.name) AS c"
+        " WHERE t.schema = 'main' AND t.type = 'table' AND t.name NOT LIKE 'sqlite%' ORDER BY t.name, c.cid"
+    ):
+        found.setdefault(table, []).append(column)
+    return found
+
+
+def shape_of(version: int) -> dict[str, list[str]]:
+    """The tables and columns of a journal of that version."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        for step in STEPS[:version]:
+            db.executescript(step)
+        return shape(db)
 
 
 def migrate(db: sqlite3.Connection, found: int) -> None:
