@@ -71,8 +71,8 @@ rivals: dev  ## every fault of the simulator for bieber-tui, twarc2 and tweepy: 
 soak: dev  ## millions of posts through the whole path, with faults, all compared and measured (POSTS=10000000)
 	@$(BIN)/python -m tests.reliability.soak --posts $(or $(POSTS),10000000) $(SOAK_FLAGS)
 
-audit: dev  ## known vulnerabilities in the locked dependencies
-	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
+audit: dev  ## known vulnerabilities in the locked dependencies; what cannot be looked up is a failure too
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 lock: dev  ## choose and pin the newest allowed version of every dependency
 	$(BIN)/uv pip compile -q pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes \

@@ -1,10 +1,12 @@
 """The journal: one SQLite file that every post lands in first."""
 
+from core.journal.forgetting import Forgetting, Held, Removed, Subject, Tombstones
 from core.journal.journal import FILE_NAME, Journal, JournalReader
 from core.journal.look import Record, Session, look
 from core.journal.records import (
     AfterMark,
     Batch,
+    Deletion,
     Entry,
     GapMark,
     KeywordsMark,
@@ -22,8 +24,11 @@ __all__ = [
     "FILE_NAME",
     "AfterMark",
     "Batch",
+    "Deletion",
     "Entry",
+    "Forgetting",
     "GapMark",
+    "Held",
     "Journal",
     "JournalReader",
     "KeywordsMark",
@@ -31,12 +36,15 @@ __all__ = [
     "PageMark",
     "Record",
     "Rejected",
+    "Removed",
     "Retention",
     "Row",
     "Session",
     "Settled",
     "Space",
+    "Subject",
     "Tally",
+    "Tombstones",
     "compact",
     "look",
 ]

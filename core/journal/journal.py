@@ -12,7 +12,6 @@ connection of its own. Knows lines, ids and numbers, nothing of sources, queries
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -28,12 +27,13 @@ from core.errors import JournalError
 from core.journal import gaps
 from core.journal.examine import check_contents, check_files, check_row
 from core.journal.faults import in_words
+from core.journal.forgetting import announce
 from core.journal.place import Place
 from core.journal.progress import Progress, ProgressFile, check_progress, read_progress
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally, checksum
 from core.journal.retention import out_of_reach
 from core.journal.schema import check_identity, migrate
-from core.private import open_private
+from core.private import make_private
 from core.snapshot import Filled, Gap
 
 FILE_NAME = "journal.sqlite"
@@ -54,7 +54,7 @@ class Journal:
         self._lost: JournalError | None = None  # why nothing may be written any more
         progress = read_progress(folder)
         check_files(self.path, progress)
-        os.close(open_private(self.path))
+        make_private(self.path)
         with in_words(self.path):
             self._db = self._connect()
             try:
@@ -88,6 +88,7 @@ class Journal:
         # isolation_level None: transactions begin and end where this file says so.
         db = sqlite3.connect(self.path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA secure_delete = ON")  # what is forgotten leaves no bytes in the file
         return db
 
     def _capture_id(self) -> str:
@@ -178,6 +179,8 @@ class Journal:
                     " consumed = consumed + excluded.consumed, matched = matched + excluded.matched",
                     [(batch.source, at, consumed, matched) for at, (consumed, matched) in batch.minutes.items()],
                 )
+            for deletion in batch.deletions:
+                announce(db, batch.source, deletion)
             for mark in batch.gaps:
                 gaps.apply(db, batch.source, session, mark)
             if batch.cursor is not None:
@@ -347,6 +350,22 @@ class Journal:
         with self._lock, in_words(self.path):
             row = self._db.execute("SELECT value FROM meta WHERE key = ?", (f"cursor:{source}",)).fetchone()
         return str(row[0]) if row else None
+
+    def pseudonym_key(self) -> str | None:
+        """The fingerprint of the key that made this journal's pseudonyms; None: people keep their names."""
+        with self._lock, in_words(self.path):
+            row = self._db.execute("SELECT value FROM meta WHERE key = 'pseudonym_key'").fetchone()
+        return str(row[0]) if row else None
+
+    def set_pseudonym_key(self, fingerprint: str) -> None:
+        """From its first post on, this journal holds pseudonyms made with that key."""
+        with self._transaction() as db:
+            db.execute("INSERT INTO meta VALUES ('pseudonym_key', ?)", (fingerprint,))
+
+    def trim(self) -> bool:
+        """Empty the write-ahead log, which holds older states of what was changed. False: somebody reads it."""
+        with self._lock, in_words(self.path):
+            return not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
     def reader(self) -> JournalReader:
         """A connection of its own for one other thread."""

@@ -118,7 +118,30 @@ CREATE TABLE minutes (
 ) STRICT, WITHOUT ROWID;
 """
 
-STEPS: tuple[str, ...] = (_V1, _FILL, _DURABILITY, _MINUTES)
+_FORGET = """
+-- What is to be forgotten, until the journal and every sink have done it; then the row goes. `thorough`: asked for
+-- by a person, so every line is looked at; otherwise announced by the source, for the post itself.
+CREATE TABLE forget (
+    request INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, source TEXT NOT NULL,
+    kind TEXT NOT NULL, id TEXT NOT NULL, thorough INTEGER NOT NULL, journal_done INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE forget_at (
+    request INTEGER NOT NULL, target TEXT NOT NULL, PRIMARY KEY (request, target)
+) STRICT, WITHOUT ROWID;
+-- Posts that a sink must give up (`whole`), or of which it must give up the raw line. `counted`: in `forgotten`.
+CREATE TABLE forget_posts (
+    target TEXT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, whole INTEGER NOT NULL, counted INTEGER NOT NULL,
+    PRIMARY KEY (target, source, id)
+) STRICT, WITHOUT ROWID;
+-- Keyed hashes of authors and posts that are not taken again: a list that can be asked, not read.
+CREATE TABLE tombstones (mark BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
+-- Posts that were unique and are gone, by who keeps the record; the target of the journal itself is ''.
+CREATE TABLE forgotten (
+    target TEXT NOT NULL, source TEXT NOT NULL, posts INTEGER NOT NULL, PRIMARY KEY (target, source)
+) STRICT, WITHOUT ROWID;
+"""
+
+STEPS: tuple[str, ...] = (_V1, _FILL, _DURABILITY, _MINUTES, _FORGET)
 VERSION = len(STEPS)
 
 

@@ -213,12 +213,24 @@ def _gap_faults(kept: Kept) -> list[str]:
             faults.append(f"no gap between {before} and {run}")
             continue
         began = before.last_byte_at if before.last_byte_at is not None else before.started_at
-        new = around[0].reason.startswith(("crashed", "not running"))
-        if before.last_byte_at is None and around[0].start < before.started_at:
+        starts = _starts(kept.gaps, around[0])
+        went_on = not around[0].reason.startswith(("crashed", "not running"))  # one of the run before
+        if began in starts or (went_on and max(starts) >= began):
+            continue
+        if before.last_byte_at is None and min(starts) < began:
             continue  # it was open already, and that run never connected
-        if around[0].start != began if new else around[0].start < began:
-            faults.append(f"{around[0]} does not begin at {began}, the last durable byte of {before}")
+        faults.append(f"{around[0]} does not begin at {began}, the last durable byte of {before}")
     return faults
+
+
+def _starts(gaps: list[Gap], gap: Gap) -> list[float]:
+    """Where a gap begins, and each that ends where the next one begins: one that fell apart."""
+    starts = [gap.start]
+    for before in reversed(gaps[: gaps.index(gap)]):
+        if before.end != starts[-1]:
+            break
+        starts.append(before.start)
+    return starts
 
 
 @dataclass(slots=True)
