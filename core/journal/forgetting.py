@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Kind = Literal["author", "post"]
 Table = Literal["posts", "versions", "filtered", "quarantine"]
 TABLES: tuple[Table, ...] = ("posts", "versions", "filtered", "quarantine")
+_KEYED = ("posts", "filtered", "removed")  # where a post is found by its id
 WINDOW = 20_000  # rows that one read looks through, so that no read keeps the write-ahead log from being trimmed
 THE_JOURNAL = ""  # the target under which the journal itself counts
 
@@ -88,7 +89,7 @@ def announce(db: sqlite3.Connection, source: str, deletion: Deletion) -> None:
         _ask(db, source, "author", deletion.author, deletion.at, thorough=True)
         return
     held = "SELECT 1 FROM {} WHERE source = ? AND id = ?"
-    if any(db.execute(held.format(table), (source, deletion.post)).fetchone() for table in ("posts", "filtered")):
+    if any(db.execute(held.format(table), (source, deletion.post)).fetchone() for table in _KEYED):
         _bury(db, source, "post", deletion.post)
         _ask(db, source, "post", deletion.post, deletion.at, thorough=False)
 
@@ -141,9 +142,17 @@ class Forgetting:
             rows = db.execute(query.format("request, source, kind, id, thorough"), values).fetchall()
         return [Subject(request, source, kind, id, bool(deep)) for request, source, kind, id, deep in rows]
 
-    def done_in_journal(self, subjects: Iterable[Subject]) -> None:
-        """No line of the journal holds them any more."""
+    def done_in_journal(self, subjects: Sequence[Subject]) -> None:
+        """No line of the journal holds them any more, and no key of a post that retention has removed."""
         with self._journal._transaction() as db:
+            for subject in subjects:
+                if subject.kind == "post":
+                    gone = "DELETE FROM removed WHERE source = ? AND id = ?"
+                    _count(
+                        db,
+                        THE_JOURNAL,
+                        [(0, subject.source)] * db.execute(gone, (subject.source, subject.id)).rowcount,
+                    )
             requests = [(subject.request,) for subject in subjects]
             db.executemany("UPDATE forget SET journal_done = 1 WHERE request = ?", requests)
             _drop_finished(db)
