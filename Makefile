@@ -10,7 +10,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --cache-dir "$(CACHE)/pip" --disable-pip-version-check
 export BIEBER_TUI_CACHE := $(CACHE)
 
-.PHONY: help setup dev demo run check format test screenshots proof bench rivals soak audit lock ferretdb build clean
+.PHONY: help setup dev demo run check format test screenshots proof bench rivals kills stops soak audit lock ferretdb build clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,12 @@ bench: dev ferretdb  ## how fast, against others and against the limit: docs/per
 
 rivals: dev  ## every fault of the simulator for bieber-tui, twarc2 and tweepy: docs/rivals.md (twelve minutes)
 	$(BIN)/python -m tests.reliability.rivals --doc docs/rivals.md
+
+kills: dev ferretdb  ## one capture killed at random moments, all compared after each (KILLS=300, KILLS_FLAGS="--seed 7")
+	@$(BIN)/python -m tests.reliability.campaign --kills $(or $(KILLS),300) $(KILLS_FLAGS)
+
+stops: dev ferretdb  ## how long a capture takes to end, in every state
+	@$(BIN)/python -m tests.reliability.stops
 
 soak: dev  ## millions of posts through the whole path, with faults, all compared and measured (POSTS=10000000)
 	@$(BIN)/python -m tests.reliability.soak --posts $(or $(POSTS),10000000) $(SOAK_FLAGS)
