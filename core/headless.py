@@ -17,6 +17,7 @@ from core.capture import Capture
 from core.clock import iso
 from core.settings import LogSettings
 from core.snapshot import Level, SinkState, Snapshot
+from core.visible import visible
 
 TICK = 0.2  # seconds between two looks at the capture
 
@@ -32,20 +33,14 @@ class Log:
         """One line; `event` names its kind, `fields` are for machines."""
         if self._json:
             entry = {"time": iso(at), "level": level.value, "event": event, "message": message, **fields}
-            text = json.dumps(entry, ensure_ascii=False)
+            text = json.dumps(entry)  # pure ASCII: a log is read in a terminal, and words come from outside
         else:
-            text = f"{iso(at)} {level.value.upper():7} {_one_line(message)}"
+            text = f"{iso(at)} {level.value.upper():7} {visible(message)}"
         try:
             self._out.write(text + "\n")
             self._out.flush()
         except (OSError, ValueError):
             pass
-
-
-def _one_line(text: str) -> str:
-    """Text on one line with control characters made visible: a log is read in a terminal."""
-    lines = " ".join(part.strip() for part in text.splitlines())
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in lines)
 
 
 def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextIO | None = None) -> int:
@@ -75,7 +70,7 @@ def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextI
     _summary(log, snapshot, "end", f"stopped: {snapshot.stopped}; ")
     if report:
         stream = out or sys.stdout
-        stream.write(json.dumps(capture.report(), ensure_ascii=False) + "\n")
+        stream.write(json.dumps(capture.report()) + "\n")
         stream.flush()
     return capture.error.exit_code if capture.error else 0
 

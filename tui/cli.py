@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from core import __version__
 from core.errors import BieberTuiError, ConfigError
+from core.visible import visible_lines
 
 COMMANDS = {
     "demo": "the same over a simulator of X on this machine: nothing to configure, nothing is billed",
@@ -131,7 +132,7 @@ def _warn_of_unknown_variables() -> None:
 
 
 def _say(text: str) -> None:
-    print(f"bieber-tui: {text}", file=sys.stderr)  # noqa: T201 - words for the user
+    print(f"bieber-tui: {visible_lines(text)}", file=sys.stderr)  # noqa: T201 - words for the user
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -223,7 +224,7 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
     if args.json:
         import json
 
-        print(json.dumps(capture.report(), ensure_ascii=False))  # noqa: T201 - the data that was asked for
+        print(json.dumps(capture.report()))  # noqa: T201 - the data that was asked for
     return code
 
 

@@ -29,6 +29,8 @@ from functools import lru_cache
 
 from rich.cells import get_character_cell_size
 
+from core.marks import bounded
+
 MOST_MARKS = 4
 _NEWLINE = "\n"
 _BREAKS = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
@@ -78,7 +80,7 @@ def _is_letter(char: str) -> bool:
 
 def _walk(text: str) -> str:
     """The text with every line break as one LF and everything else as it is shown."""
-    text = unicodedata.normalize("NFC", _BREAKS.sub(_NEWLINE, text))
+    text = unicodedata.normalize("NFC", bounded(_BREAKS.sub(_NEWLINE, text)))
     out: list[str] = []
     marks = 0
     for index, char in enumerate(text):

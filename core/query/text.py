@@ -25,6 +25,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
+from core.marks import bounded, mark_ranges
+
 PIECE = 256
 
 _INVISIBLE = re.compile(
@@ -51,7 +53,7 @@ def normalise(text: str) -> str:
         return text.lower()
     if _INVISIBLE.search(text):
         text = _INVISIBLE.sub("", text)
-    text = _BLANK.sub(" ", text)
+    text = _BLANK.sub(" ", bounded(text))
     # Folding can undo NFKC, so it comes in between, as in Unicode's own NFKC_Casefold.
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
@@ -59,14 +61,7 @@ def normalise(text: str) -> str:
 @cache
 def word_pattern() -> re.Pattern[str]:
     r"""What a word is, in normalised text: `\w` and the marks that Python's `\w` lacks (vowel signs, accents)."""
-    marks: list[list[int]] = []
-    for code in (*range(0x300, 0x1E950), *range(0xE0100, 0xE01F0)):
-        if unicodedata.category(chr(code))[0] == "M":
-            if marks and marks[-1][1] == code - 1:
-                marks[-1][1] = code
-            else:
-                marks.append([code, code])
-    return re.compile(r"[\w" + "".join(f"{chr(first)}-{chr(last)}" for first, last in marks) + "]+")
+    return re.compile(rf"[\w{mark_ranges()}]+")
 
 
 _ASCII_WORD = re.compile(r"\w+", re.ASCII)

@@ -180,6 +180,14 @@ def test_words_from_outside_are_one_short_line_without_control_characters():
     assert len(reason) < 400
 
 
+@pytest.mark.parametrize("half", [r"\ud800", r"\uDfFf \ud83d\ude00", r"\\ud800", r"\\\ud800"])
+def test_half_a_surrogate_does_not_hide_an_error_object(half):
+    line = b'{"errors":[{"title":"%s","disconnect_type":"SlowReader"}]}' % half.encode()
+    ending = in_stream(line)
+    assert ending is not None
+    assert "too slowly" in ending.reason
+
+
 @pytest.mark.parametrize(
     "line",
     [

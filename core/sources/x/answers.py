@@ -103,7 +103,7 @@ def of_http(status: int, phrase: str, headers: Mapping[str, str], body: bytes, n
     """What an HTTP answer other than the wanted one means. `now` is in seconds since 1970."""
     problem = _problem_in(body)
     said = _said(problem)
-    phrase = phrase or (HTTPStatus(status).phrase if status in list(HTTPStatus) else "")
+    phrase = short(phrase) or (HTTPStatus(status).phrase if status in list(HTTPStatus) else "")
     reason = " ".join(f"X answered {status} {phrase}".split()) + (f": {said}" if said else "")
     segment = _segment(problem)
     issue = problem.get("connection_issue")
@@ -115,7 +115,7 @@ def of_http(status: int, phrase: str, headers: Mapping[str, str], body: bytes, n
         where = headers.get("Location", "")
         return Ending(
             Kind.REFUSED,
-            f"{reason}, a redirect to {_short(where) or 'nowhere'}",
+            f"{reason}, a redirect to {short(where) or 'nowhere'}",
             f"Redirects are not followed, so that the token goes to no other host. {MEND_URL}",
         )
     if status in (420, 429):
@@ -163,6 +163,7 @@ class _Control(msgspec.Struct):
 
 
 _A_POST = re.compile(rb'\s*\{\s*"data"\s*:\s*\{\s*"').match  # a first look that settles nearly every line
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")  # msgspec refuses a line for half of a pair
 _control = msgspec.json.Decoder(_Control)
 _EMPTY = (msgspec.UNSET, msgspec.Raw(b"null"), msgspec.Raw(b"[]"), msgspec.Raw(b"{}"))
 
@@ -176,7 +177,7 @@ def in_stream(line: bytes) -> Ending | None:
     if _A_POST(line) or not (b'"errors"' in line or b'"title"' in line or b'"disconnect_type"' in line):
         return None
     try:
-        keys = _control.decode(line)
+        keys = _control.decode(_SURROGATE.sub(rb"\\ufffd", line))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None  # no JSON object: the line goes to quarantine
     if keys.data not in _EMPTY:
@@ -302,10 +303,10 @@ def _said(problem: Mapping[str, Any]) -> str:
         value = problem.get(key)
         if isinstance(value, str) and value and value not in words:
             words.append(value)
-    return _short(", ".join(words))
+    return short(", ".join(words))
 
 
-def _short(text: str, longest: int = 300) -> str:
+def short(text: str, longest: int = 300) -> str:
     """Words from outside for one line of a log: no control characters, not too long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * longest]).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
