@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from core.post import Post
+from core.query import parse_topic
 from core.simulator.options import SimulatorOptions
 from core.simulator.server import Simulator
 from tests.integration.test_main_job import Program, balanced, journal_ids
@@ -65,3 +67,24 @@ def test_real_tweets_are_kept_exactly_when_they_have_the_word(tmp_path, tweets):
     assert kept == expected, [tweets[id_] for id_ in kept ^ expected]
     assert report["run"]["consumed"] == 4200
     assert report["run"]["unique"] == report["run"]["matched"] == len(expected)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "music OR love",
+        '"so happy" OR "can\'t wait" OR "i love"~3',
+        "(good OR great -bad) (day OR night) -work",
+        "#fb OR @user OR $x OR url:com OR has:links",
+        'lol OR "ha ha" OR 3 OR "a m"',
+    ],
+)
+def test_both_ways_to_match_agree_on_real_tweets(tweets, query):
+    topic = parse_topic(query)
+    found = 0
+    for id_, text in tweets.items():
+        post = Post(source="x", id=id_, text=html.unescape(text))
+        verdict = topic.match(post)
+        assert verdict == topic.match_plain(post), text
+        found += verdict is not None
+    assert found > 0
