@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import io
+import json
 import os
 import re
 import subprocess
@@ -17,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from core.post import Post
 from core.query import parse_topic
 from core.simulator.options import SimulatorOptions
 from core.simulator.server import Simulator
+from core.sources.x.decode import decode
 from tests.integration.test_main_job import Program, balanced, journal_ids
 
 CACHE = Path(os.environ.get("BIEBER_TUI_CACHE") or Path.home() / ".cache" / "bieber-tui") / "real-text"
@@ -83,7 +84,7 @@ def test_both_ways_to_match_agree_on_real_tweets(tweets, query):
     topic = parse_topic(query)
     found = 0
     for id_, text in tweets.items():
-        post = Post(source="x", id=id_, text=html.unescape(text))
+        post = decode(json.dumps({"data": {"id": id_, "text": text}}).encode())
         verdict = topic.match(post)
         assert verdict == topic.match_plain(post), text
         found += verdict is not None

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import unicodedata
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 import pytest
@@ -15,18 +12,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import core.settings
-from core.errors import ConfigError, QueryError, SourceRefused, Undecodable
+from core.errors import ConfigError, Undecodable
 from core.journal import Batch, Entry, GapMark, Journal, Rejected, Tally
-from core.post import Post
-from core.query import Query, parse_keywords, parse_topic
-from core.settings import XSettings
+from core.query import parse_keywords, parse_topic
 from core.sources.x import decode as x_decode
-from core.sources.x.answers import Ending, Failed, in_stream, of_http, rate_limit
-from core.sources.x.auth import Credentials
-from core.sources.x.decode import LONGEST_ID, decode
-from core.sources.x.framing import Lines
-from core.sources.x.rules import listed, reconcile
-from core.sources.x.stream import Answer
+from core.sources.x.answers import Ending, of_http, rate_limit
+from tests.fuzz import control, framing, post_line, profile, query
 from tests.strategies import JSON, TEXT, almost_posts, encoded, lines
 
 
@@ -41,33 +32,10 @@ def bare(tmp_path_factory):
         yield
 
 
-def strings(post: Post) -> list[str]:
-    return [
-        *(post.id, post.text, post.lang, post.edit_of, post.quoted_text),
-        *(post.author.id, post.author.username, post.author.name),
-        *post.tags,
-        *post.mentions,
-        *post.links,
-        *post.metrics,
-        *(ref.id for ref in post.refs),
-    ]
-
-
 @settings(max_examples=400)
 @given(lines())
 def test_a_line_is_a_post_that_keeps_its_promises_or_undecodable(raw):
-    try:
-        post = decode(raw)
-    except Undecodable as reason:
-        assert str(reason).isprintable()
-        return
-    assert 0 < len(post.id) <= LONGEST_ID
-    assert post.id == post.id.strip()
-    assert post.text
-    assert not [text for text in strings(post) if any(unicodedata.category(char) == "Cs" for char in text)]
-    assert all(-(2**63) < number < 2**63 for number in post.metrics.values())
-    assert post.created_at is None or post.created_at.utcoffset() is not None
-    assert decode(raw) == post
+    post_line.check(raw)
 
 
 @settings(max_examples=200)
@@ -85,17 +53,10 @@ def test_both_ways_of_reading_a_line_agree(value):
 
 @given(st.lists(st.binary(max_size=12)), st.integers(1, 20), st.integers(0, 20), st.data())
 def test_a_line_of_any_length_is_handed_out_once(parts, longest, kept, data):
-    body = b"\n".join(parts) + b"\n"
+    body = b"\n".join(parts) + data.draw(st.sampled_from([b"", b"\n"]))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=10)))
-    framing = Lines(longest, min(kept, longest))
-    got = [line for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True) for line in framing.feed(body[a:b])]
-    sent = body.split(b"\n")[:-1]
-    assert len(got) == len(sent)
-    for mine, bare in zip(got, sent, strict=True):
-        whole = bare.removesuffix(b"\r") if len(bare) <= longest else bare
-        assert mine == whole or (len(whole) > longest and whole.startswith(mine))
-        assert len(mine) >= min(len(whole), kept, longest)
-    assert framing.feed(b"") == []
+    chunks = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+    framing.same_lines(chunks, longest, min(kept, longest))
 
 
 PROBLEMS = st.dictionaries(
@@ -111,29 +72,13 @@ PROBLEMS = st.dictionaries(
 )  # fmt: skip
 
 
-def is_control(value: Any) -> bool:
-    """The rule in plain words, for a whole JSON object."""
-    if not isinstance(value, dict):
-        return False
-
-    def says(name: str) -> bool:
-        return name in value and value[name] not in (None, [], {})
-
-    problem = says("title") and (says("type") or says("detail"))
-    return not says("data") and (says("errors") or says("disconnect_type") or problem)
-
-
 @settings(max_examples=250)
 @given(PROBLEMS | st.builds(lambda one: {"errors": [one]}, PROBLEMS) | almost_posts() | JSON)
 def test_an_error_of_x_is_told_from_a_post_by_the_rule(value):
     raw = json.dumps(value, separators=(",", ":")).encode()
     if b"NaN" in raw or b"Infinity" in raw:
         return
-    ending = in_stream(raw)
-    assert (ending is not None) == is_control(value)
-    if ending is not None:
-        assert ending.reason.isprintable()
-        assert ending.hint.isprintable()
+    control.told_apart(raw, value)
 
 
 @settings(max_examples=120)
@@ -160,28 +105,7 @@ def test_an_answer_of_any_kind_is_classified(status, phrase, headers, body, now)
     st.one_of(st.binary(max_size=30), JSON.map(encoded), TEXT.map(lambda token: encoded({"access_token": token})))
 )
 def test_an_answer_to_the_token_exchange_holds_a_token_or_failed(body):
-    credentials = Credentials(XSettings(consumer_key="key", consumer_secret="secret"))
-    try:
-        token = credentials.token(lambda *_: body)
-    except Failed as failure:
-        assert failure.ending.reason.isprintable()
-        return
-    assert token.isascii()
-    assert re.fullmatch(r"[!-~]+", token)
-
-
-class Answering:
-    """A client of X whose every answer is given."""
-
-    def __init__(self, bodies: list[bytes]) -> None:
-        self._bodies = bodies
-        self.asked = 0
-
-    def request(self, *_: Any, **__: Any) -> Answer:
-        self.asked += 1
-        return Answer(200, self._bodies[self.asked % len(self._bodies)])
-
-    add_rules = delete_rules = request
+    control.token(body)
 
 
 RULES = st.fixed_dictionaries(
@@ -197,19 +121,7 @@ RULES = st.fixed_dictionaries(
 @settings(max_examples=120)
 @given(st.lists(RULES.map(encoded) | JSON.map(encoded) | st.binary(max_size=10), min_size=1, max_size=4))
 def test_an_answer_about_rules_is_read_or_refused_in_words(bodies):
-    client = Answering(bodies)
-    with suppress(Failed):
-        listed(client)  # type: ignore[arg-type]
-    assert client.asked <= 100
-    try:
-        news = reconcile(client, "music")  # type: ignore[arg-type]
-    except (QueryError, SourceRefused) as error:
-        assert error.message.isprintable()
-        assert len(str(error)) < 2000
-    except Failed as failure:
-        assert failure.ending.reason.isprintable()
-    else:
-        assert all(words.isprintable() for words in news)
+    control.rules(*bodies)
 
 
 ENTRIES = st.builds(
@@ -268,11 +180,7 @@ NAMES = st.sampled_from(
 @example({"store": "file:~nobody-has-this-name/x"})
 @example({"x.bearer_token": "file:\0"})
 def test_settings_of_any_kind_are_taken_or_refused_in_words(overrides):
-    try:
-        core.settings.load(overrides)
-    except ConfigError as error:
-        assert error.message
-        assert error.hint
+    profile.loads(overrides)
 
 
 @settings(max_examples=100)
@@ -284,10 +192,9 @@ def test_settings_of_any_kind_are_taken_or_refused_in_words(overrides):
 @example(b"ui = {fps = 1e999}")
 @example(b"[x]\nbearer_token = 1979-05-27T07:32:00Z")
 def test_a_profile_of_any_bytes_is_read_or_refused_in_words(tmp_path_factory, content):
-    profile = tmp_path_factory.mktemp("profile") / "any.toml"
-    profile.write_bytes(content)
-    with suppress(ConfigError):
-        core.settings.load({}, str(profile))
+    file = tmp_path_factory.mktemp("profile") / "any.toml"
+    file.write_bytes(content)
+    profile.loads({}, str(file))
 
 
 @pytest.mark.parametrize("name", ["~nobody-has-this-name/p.toml", "\0", "a" * 5000, "/", ".", "\udcff", ""])
@@ -306,15 +213,6 @@ QUERIES = st.lists(PIECES | TEXT, max_size=14).map("".join) | TEXT
 @settings(max_examples=600)
 @given(QUERIES, st.sampled_from([parse_keywords, parse_topic]))
 def test_a_query_of_any_text_is_read_or_refused_with_its_place(text, parse):
-    try:
-        query = parse(text)
-    except QueryError as error:
-        assert 0 <= error.position <= len(error.query) + 1
-        assert error.message
-        assert str(error)
-        return
-    assert isinstance(query, Query)
-    assert parse(query.text).tree == query.tree
-    assert query.terms
-    assert all(term in query.text for term in query.terms)
-    query.spans(text)
+    found = query.read(text, parse)
+    if found is not None:
+        found.spans(text)
