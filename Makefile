@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --cache-dir "$(CACHE)/pip" --disable-pip-version-check
 export BIEBER_TUI_CACHE := $(CACHE)
 
-.PHONY: help setup dev demo run check format test fuzz screenshots proof audit lock ferretdb build clean
+.PHONY: help setup dev demo run check format test fuzz screenshots proof bench rivals soak audit lock ferretdb build clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,13 +70,22 @@ fuzz: $(VENV)/.fuzz  ## coverage-guided fuzzing of decoders and parsers, figures
 proof: dev ferretdb  ## 20,000 posts, 5 % twice, two cuts, into a MongoDB-protocol server: all compared one by one
 	$(BIN)/python scripts/proof.py
 
+bench: dev ferretdb  ## how fast, against others and against the limit: docs/performance.md (QUICK=1: a light version)
+	$(BIN)/python -m bench $(if $(QUICK),--quick) $(BENCH_FLAGS)
+
+rivals: dev  ## every fault of the simulator for bieber-tui, twarc2 and tweepy: docs/rivals.md (twelve minutes)
+	$(BIN)/python -m tests.reliability.rivals --doc docs/rivals.md
+
+soak: dev  ## millions of posts through the whole path, with faults, all compared and measured (POSTS=10000000)
+	@$(BIN)/python -m tests.reliability.soak --posts $(or $(POSTS),10000000) $(SOAK_FLAGS)
+
 audit: dev  ## known vulnerabilities in the locked dependencies
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
 
 lock: dev  ## choose and pin the newest allowed version of every dependency
 	$(BIN)/uv pip compile -q pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate -o requirements.lock
-	$(BIN)/uv pip compile -q pyproject.toml --group dev --upgrade --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile -q pyproject.toml --group dev --extra web --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate -o requirements-dev.lock
 	$(BIN)/uv pip compile -q --group fuzz --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate -o requirements-fuzz.lock

@@ -18,9 +18,9 @@ from core import sinks, sources
 from core.errors import AlreadyOwned, BieberTuiError, JournalError, Unavailable
 from core.journal import FILE_NAME, Journal
 from core.owner import Owner
+from core.plain import one_line
 from core.query import parse_keywords, parse_topic
 from core.settings import Settings
-from core.visible import visible
 
 ROOMY = 1_000_000_000  # bytes free below which a long capture is warned
 SMALLEST = (60, 15)  # columns and lines that the dashboard needs
@@ -48,9 +48,9 @@ def run(settings: Settings, out: TextIO) -> int:
     """Write a line for each thing; returns the exit code of the first failure, or 0."""
     code = 0
     for finding in findings(settings):
-        out.write(f"{finding.mark.value:<8} {finding.thing:<12} {visible(finding.words)}\n")
+        out.write(f"{finding.mark.value:<8} {finding.thing:<12} {one_line(finding.words)}\n")
         if finding.hint:
-            out.write("".join(f"{'':<22}{visible(line)}\n" for line in finding.hint.splitlines()))
+            out.write("".join(f"{'':<22}{one_line(line)}\n" for line in finding.hint.splitlines()))
         out.flush()
         code = code or (finding.exit_code if finding.mark is Mark.FAILED else 0)
     return code

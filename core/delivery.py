@@ -14,10 +14,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from core import crashpoint
 from core.clock import Clock
-from core.errors import BieberTuiError, StoreRefused, Unavailable
+from core.crashpoint import Point
+from core.errors import BieberTuiError, JournalBlocked, JournalError, StoreRefused, Unavailable
 from core.events import EventLog
-from core.journal import Journal, Row, Settled
+from core.journal import Journal, JournalReader, Row, Settled
 from core.post import Post
 from core.sinks.base import Outcome, Sink, StoredRow
 from core.snapshot import Level, SinkState, SinkStatus
@@ -46,7 +48,8 @@ class Delivery:
     ) -> None:
         """`limit()` is the newest row that may be delivered; `on_settled` makes this the sink of record.
 
-        `on_refused` hears of a refusal before the first success: the user set it up wrong.
+        `on_refused` hears of a refusal before the first success (the user set it up wrong), and of a journal that
+        cannot be read.
         """
         self._sink = sink
         self._journal = journal
@@ -72,6 +75,7 @@ class Delivery:
         self._write_ms: deque[float] = deque(maxlen=100)
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._deadline = float("inf")
         self._was_ok = False
         self._thread = threading.Thread(target=self._run, name=f"sink-{sink.name}", daemon=True)
 
@@ -86,16 +90,22 @@ class Delivery:
     def stop(self, deadline: float) -> None:
         """Deliver what waits if the sink takes it, until `deadline` (monotonic seconds); then let go.
 
-        A thread that is stuck in a write is left behind: what it has written will be recognised as our own.
+        A sink that is down is not waited for. A thread stuck in a write is left behind: what it has written
+        will be recognised as our own.
         """
+        self._deadline = deadline
         self._stop.set()
         self._wake.set()
-        self._thread.join(max(deadline - time.monotonic(), 0.0))
+        takes = self._status.state not in (SinkState.DOWN, SinkState.REFUSED)
+        if takes:
+            self._thread.join(max(deadline - time.monotonic(), 0.0))
         if self._thread.is_alive() and not self._status.error:
             self._say_down(SinkState.DOWN, "it had not answered when the capture was stopped", 0.0)
         closer = threading.Thread(target=self._sink.close, name=f"close-{self._sink.name}", daemon=True)
         closer.start()
         closer.join(max(deadline - time.monotonic(), 0.1))
+        if not takes:  # it was waiting for the answer to one more try, which has ended now
+            self._thread.join(max(deadline - time.monotonic(), 0.1))
 
     def status(self, inserted: int) -> SinkStatus:
         """How the sink is; `inserted` are the rows that the journal has ever taken."""
@@ -107,12 +117,13 @@ class Delivery:
         return replace(status, behind=behind, rate=rate, write_ms=slowest)
 
     def _run(self) -> None:
-        reader = self._journal.reader()
         wait = FIRST_WAIT
         opened = False
+        reader: JournalReader | None = None
         try:
             while True:
                 try:
+                    reader = reader or self._journal.reader()
                     if not opened:
                         self._sink.open()
                         opened = True
@@ -123,13 +134,20 @@ class Delivery:
                         return
                     self._wake.wait(1.0)
                     self._wake.clear()
-                except Unavailable as error:
-                    opened = False
-                    self._say_down(SinkState.DOWN, str(error), wait)
+                except (Unavailable, JournalBlocked) as error:
+                    # When it is the journal that cannot note what the sink has answered, the sink gets the same
+                    # rows again and says that they are ours.
+                    opened = opened and isinstance(error, JournalBlocked)
+                    if not (self._stop.is_set() and self._status.state is SinkState.DOWN):
+                        self._say_down(SinkState.DOWN, str(error), wait)
                     if self._stop.is_set():
                         return
                     self._clock.wait(self._stop, wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                     wait = min(wait * 2, LONGEST_WAIT)
+                except JournalError as error:
+                    self._say_down(SinkState.REFUSED, str(error), 0.0)
+                    self._on_refused(error)
+                    return
                 except StoreRefused as error:
                     opened = False
                     self._say_down(SinkState.REFUSED, str(error), REFUSED_WAIT)
@@ -141,20 +159,25 @@ class Delivery:
             self._say_down(SinkState.REFUSED, f"a bug in bieber-tui: {error!r}", REFUSED_WAIT)
             self._on_refused(BieberTuiError(f"the sink {self._sink.name} failed by a bug: {error!r}"))
         finally:
-            reader.close()
+            if reader is not None:
+                reader.close()
 
     def _deliver(self, rows_after: Callable[[int, int], list[Row]]) -> None:
-        """Write batch after batch until nothing waits."""
-        while True:
+        """Write batch after batch until nothing waits, or until the next one would outlast a stop."""
+        last = 0.0
+        while time.monotonic() + last < self._deadline:
             limit = self._limit()
             if self._cursor >= limit:
                 return
             rows = [row for row in rows_after(self._cursor, self._batch_size) if row.seq <= limit]
             if not rows:
                 return
+            crashpoint.reach(Point.SINK_READ)
             began = time.perf_counter()
             outcomes = self._sink.write([self._stored(row) for row in rows])
-            self._write_ms.append((time.perf_counter() - began) * 1000)
+            last = time.perf_counter() - began
+            self._write_ms.append(last * 1000)
+            crashpoint.reach(Point.SINK_WRITTEN)
             self._settle(rows, outcomes)
             self._say_ok()
 
@@ -178,6 +201,7 @@ class Delivery:
             counts[row.source] = counts.get(row.source, Settled()) + one
         both = {source: run.get(source, Settled()) + earlier.get(source, Settled()) for source in {*run, *earlier}}
         self._journal.settle(self._sink.target, rows[-1].seq, both)
+        crashpoint.reach(Point.CURSOR_MOVED)
         self._cursor = rows[-1].seq
         if self._on_settled is not None:
             self._on_settled(run, earlier)

@@ -21,11 +21,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from pydantic.fields import FieldInfo
 
 from core.errors import ConfigError
+from core.units import parse_keep, parse_size
 
 ENV_PREFIX = "BIEBER_TUI_"
 
 # Variables with our prefix that are no settings: for the Makefile and the tests, and the profile's name.
-NOT_SETTINGS = frozenset({f"{ENV_PREFIX}CACHE", f"{ENV_PREFIX}PROFILE"})
+NOT_SETTINGS = frozenset({f"{ENV_PREFIX}CACHE", f"{ENV_PREFIX}CRASH", f"{ENV_PREFIX}PROFILE"})
 
 SEE_LIST = "`bieber-tui settings` lists every setting."
 
@@ -49,7 +50,15 @@ def _resolve(value: Any) -> Any:
     return value
 
 
+def _keep(value: Any) -> Any:
+    """Refuse what `core.units.parse_keep` cannot read."""
+    if isinstance(value, str):
+        parse_keep(value)
+    return value
+
+
 Secret = Annotated[SecretStr, BeforeValidator(_resolve)]
+Bytes = Annotated[int, BeforeValidator(parse_size)]
 
 
 class _Section(BaseModel):
@@ -63,7 +72,16 @@ class XSettings(_Section):
     bearer_token: Secret | None = Field(None, description="the app's bearer token")
     consumer_key: Secret | None = Field(None, description="the app's key, exchanged for a bearer token")
     consumer_secret: Secret | None = Field(None, description="the app's key's secret")
-    backfill: bool = Field(False, description="reserved: gaps are recorded, and not filled yet")
+    backfill: bool = Field(False, description="fill gaps from recent search; X bills what is fetched")
+    backfill_wait: float = Field(
+        45.0, ge=0, description="seconds from a gap's end until it is filled: search lags by half a minute"
+    )
+    backfill_overlap: float = Field(
+        7.0, ge=0, description="seconds before and after a gap that are fetched too: posts come out of order"
+    )
+    backfill_max_posts: int = Field(5000, ge=0, description="posts fetched for one gap at most")
+    backfill_max_posts_per_day: int = Field(20_000, ge=0, description="posts fetched in one day (UTC) at most")
+    backfill_pauses: bool = Field(False, description="fill pauses too")
     stall_after: float = Field(22.0, gt=0, description="seconds without a byte until the stream counts as stalled")
     connect_timeout: float = Field(10.0, gt=0, description="seconds to wait for a connection and its answer")
 
@@ -74,6 +92,16 @@ class JournalSettings(_Section):
     scope: Literal["matched", "all"] = Field("matched", description="keep matched posts, or all consumed ones")
     batch_size: int = Field(1000, ge=1, le=100_000, description="posts in one transaction at most")
     batch_age: float = Field(0.1, ge=0.001, le=10, description="seconds that a post waits for its batch at most")
+    min_free: Bytes = Field(
+        200_000_000, ge=0, description="warn when the disk has less free; at a tenth of it the disk counts as full"
+    )
+    when_full: Literal["stop", "pause"] = Field(
+        "stop", description="when the disk is full: end with exit code 4, or close the stream until there is room"
+    )
+    keep: Annotated[str, BeforeValidator(_keep)] = Field(
+        "all",
+        description="how long posts stay here: all, 90d, 10GB, or 90d or 10GB; never before the store has them",
+    )
 
 
 class MongodbSettings(_Section):

@@ -83,6 +83,10 @@ class FerretDB:
     def address(self) -> str:
         return f"mongodb://127.0.0.1:{self.port}"
 
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)

@@ -197,7 +197,7 @@ class Tape:
         self.lines.append(raw)
         self.times.append(received_at)
 
-    def touch(self, at: float) -> None:
+    def touch(self, at: float, *, more: bool = False) -> None:
         self.touched.append(at)
 
     def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:

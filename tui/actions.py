@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FEED, CAPTURE, PROGRAM = "Feed", "Capture", "Program"
+FEED, CAPTURE, REPLAY, PROGRAM = "Feed", "Capture", "Replay", "Program"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,11 @@ ACTIONS: tuple[Action, ...] = (
     Action("oldest", ("home", "g"), FEED, "Go to the oldest post in memory; this freezes the feed"),
     Action("newest", ("end", "G"), FEED, "Go to the newest post, and follow"),
     Action("clear", ("escape",), FEED, "Clear the filter; leave any dialog"),
+    Action("step", ("full_stop",), REPLAY, "Hold the replay, and show one more post"),
+    Action("rewind", ("left_square_bracket",), REPLAY, "Go back a minute of the recording"),
+    Action("forward", ("right_square_bracket",), REPLAY, "Go forward a minute of the recording"),
+    Action("slower", ("less_than_sign",), REPLAY, "Replay slower"),
+    Action("faster", ("greater_than_sign",), REPLAY, "Replay faster"),
     Action("theme", ("T",), PROGRAM, "Change the theme: dark, light, and the terminal's own colours"),
     Action(
         "help",
@@ -98,7 +103,18 @@ ACTIONS: tuple[Action, ...] = (
     ),
 )
 
-_SHOWN = {"slash": "/", "question_mark": "?", "escape": "esc", "pageup": "pgup", "pagedown": "pgdn"}
+_SHOWN = {
+    "full_stop": ".",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "slash": "/",
+    "question_mark": "?",
+    "escape": "esc",
+    "pageup": "pgup",
+    "pagedown": "pgdn",
+}
 
 
 def key_name(key: str) -> str:

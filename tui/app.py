@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import sys
 import time
@@ -23,12 +24,14 @@ from textual.timer import Timer
 from textual.widgets import Input
 
 from core.errors import BieberTuiError, Unavailable
+from core.headless import ENDING_SIGNALS
 from core.settings import Settings
 from core.snapshot import Snapshot
-from tui.actions import ACTIONS
-from tui.controls import Controls
+from tui.actions import ACTIONS, REPLAY
+from tui.controls import Controls, Playable
 from tui.feed import Feed
 from tui.feed_text import draw_empty, draw_title
+from tui.field import Field
 from tui.header import draw_header, draw_keys
 from tui.ink import Line
 from tui.numbers import draw_numbers
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
 
 NUMBERS_EVERY = 0.25  # seconds between two paintings of everything but the feed
 UNFOCUSED_FPS = 4.0
+SEEK = 60.0  # seconds of a recording
+_OF_REPLAYS = frozenset(action.id for action in ACTIONS if action.group == REPLAY)
 THEMES = ("bieber", "bieber-light", "ansi-dark", "ansi-light")
 MONOCHROME = "ansi-dark"
 
@@ -74,16 +79,19 @@ class Dashboard(App[int]):
         if action.id != "palette"  # Textual binds ctrl+p itself
     ]
 
-    def __init__(self, controls: Controls, settings: Settings, *, exit_when_stopped: bool = False) -> None:
+    def __init__(
+        self, controls: Controls, settings: Settings, finished: Callable[[], bool] = lambda: False
+    ) -> None:
         plain = "NO_COLOR" in os.environ
         # Without colours nothing but the terminal's own two is used, so Textual must not turn them into greys.
         super().__init__(ansi_color=True if plain else None)
         self._controls = controls
-        self._exit_when_stopped = exit_when_stopped
+        self._finished = finished
         self._fps = float(settings.ui.fps)
         self._pace = Pace(self._fps)
         self._seq = 0
         self._snapshot = controls.snapshot(0)
+        self._epoch = self._snapshot.epoch
         self._topic: str | None = None  # whose terms the feed marks
         self._last_tick = self._last_numbers = 0.0
         self._stopping = False
@@ -96,7 +104,7 @@ class Dashboard(App[int]):
 
         # Widgets are held here and not looked up: a last tick may come while the screen is being taken down.
         self.feed = Feed(settings.ui.feed_size, id="feed")
-        self._field = Input(placeholder="show only posts with this in them", id="filter", select_on_focus=False)
+        self._field = Field(placeholder="show only posts with this in them", id="filter", select_on_focus=False)
         self._side = Panel(draw_side, id="side")
         self._status = Panel(lambda snapshot, width, _: [draw_status(snapshot, width)], id="status")
         self._panels = (
@@ -106,7 +114,7 @@ class Dashboard(App[int]):
             Panel(lambda _, width, __: [draw_title(self.feed.ring, width)], id="title"),
             self._side,
             self._status,
-            Panel(lambda _, width, __: [draw_keys(width, self._on())], id="keys"),
+            Panel(lambda _, width, __: [draw_keys(width, self._on(), self._off())], id="keys"),
         )
 
     def get_driver_class(self) -> type[Driver]:
@@ -143,7 +151,9 @@ class Dashboard(App[int]):
         if self._unknown_theme:
             self.notify(f"There is no theme {self._unknown_theme!r}; T goes through them.", markup=False)
         self.call_after_refresh(self._start)
-        if not self.is_headless:
+        if self.is_web:
+            self.set_interval(1.0, self._check_server)
+        elif not self.is_headless:
             self._watch_terminal()
 
     def _start(self) -> None:
@@ -165,12 +175,16 @@ class Dashboard(App[int]):
             self._set_ticker()
         self._last_tick = now
         self._snapshot = snapshot = self._controls.snapshot(self._seq)
+        if snapshot.epoch != self._epoch:  # what the feed holds was taken back: take all that there is now
+            self._epoch = snapshot.epoch
+            self.feed.clear()
+            self._snapshot = snapshot = self._controls.snapshot(0)
         self._seq = snapshot.last_seq
         self.feed.add(snapshot.rows)
         if now - self._last_numbers >= NUMBERS_EVERY - 0.01:
             self._last_numbers = now
             self._paint()
-        if snapshot.stopped and self._exit_when_stopped:
+        if self._finished():
             self.action_quit()
 
     def _paint(self) -> None:
@@ -201,6 +215,10 @@ class Dashboard(App[int]):
         }
         return frozenset(name for name, on in states.items() if on)
 
+    def _off(self) -> frozenset[str]:
+        """Actions that can do nothing now: a capture that has ended is not paused."""
+        return frozenset(("pause",)) if self._snapshot.stopped else frozenset()
+
     @work(thread=True, exit_on_error=False, group="terms")
     def _find_terms(self, topic: str) -> None:
         """Learn the topic's terms off the loop: the first time this imports the query language."""
@@ -225,8 +243,9 @@ class Dashboard(App[int]):
     def _watch_terminal(self) -> None:
         """Leave cleanly on a signal, and when the terminal is gone and no signal told so (nohup)."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        for number in ENDING_SIGNALS:
             loop.add_signal_handler(number, self.action_quit)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)  # they waited since the capture was opened
         self.set_interval(1.0, self._check_terminal)
 
     def _check_terminal(self) -> None:
@@ -234,10 +253,19 @@ class Dashboard(App[int]):
         if stdin is None or stdin.closed or not stdin.isatty():
             self.action_quit()
 
+    def _check_server(self) -> None:
+        """In a browser the terminal is a pipe from the server; when the server is gone, nobody looks any more."""
+        pipe = select.poll()
+        pipe.register(0, select.POLLHUP)
+        if pipe.poll(0):
+            os._exit(0)  # the way out writes to the pipe, and a viewer has nothing to flush
+
     def action_quit(self) -> None:  # type: ignore[override]
         """Flush, then exit. A second time is harmless."""
         if not self._stopping:
             self._stopping = True
+            if not self.is_headless:
+                signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)  # a second one has nothing to add
             self._paint()
             self._stop()
 
@@ -267,6 +295,37 @@ class Dashboard(App[int]):
 
         snapshot = self._snapshot
         self.push_screen(QueryDialog(snapshot.keywords, snapshot.topic, self._controls.change_query))
+
+    # A replay.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether an action can be had now: those of a replay only in one."""
+        return action not in _OF_REPLAYS or isinstance(self._controls, Playable)
+
+    def _play(self, call: Callable[[Playable], None]) -> None:
+        controls = self._controls
+        if isinstance(controls, Playable):
+            self._command(lambda: call(controls))
+
+    def action_step(self) -> None:
+        """One more post."""
+        self._play(lambda replay: replay.step())
+
+    def action_rewind(self) -> None:
+        """A minute back."""
+        self._play(lambda replay: replay.seek(-SEEK))
+
+    def action_forward(self) -> None:
+        """A minute forward."""
+        self._play(lambda replay: replay.seek(SEEK))
+
+    def action_slower(self) -> None:
+        """Slower."""
+        self._play(lambda replay: replay.change_speed(-1))
+
+    def action_faster(self) -> None:
+        """Faster."""
+        self._play(lambda replay: replay.change_speed(1))
 
     # The feed.
 
@@ -360,7 +419,7 @@ class Dashboard(App[int]):
         """Every key and word."""
         from tui.dialogs.help import help_sheet  # noqa: PLC0415
 
-        self.push_screen(help_sheet())
+        self.push_screen(help_sheet([action for action in ACTIONS if self.check_action(action.id, ())]))
 
     def action_palette(self) -> None:
         """Find an action by its name."""
@@ -372,13 +431,18 @@ class Dashboard(App[int]):
         self.theme = THEMES[(place + 1) % len(THEMES)]
 
 
-def run(controls: Controls, settings: Settings, *, exit_when_stopped: bool = False) -> int:
+def run(controls: Controls, settings: Settings, finished: Callable[[], bool] = lambda: False) -> int:
     """Show the dashboard until the user leaves; the capture is stopped whatever ends it. The exit code.
 
-    `exit_when_stopped`: leave by itself when the capture has ended (`--duration`, `--max-posts`).
+    `finished` says that the capture has done what it was asked for (`--duration`, `--max-posts`): then the
+    dashboard leaves by itself. One that an error has ended stays on the screen, so that the reason can be read.
     """
-    app = Dashboard(controls, settings, exit_when_stopped=exit_when_stopped)
     try:
+        if sys.stdin.isatty() and sys.stderr.isatty():
+            from tui.signs import settle  # noqa: PLC0415 - not on Windows, and nothing to ask without a terminal
+
+            settle(sys.stdin.fileno(), sys.stderr.fileno())
+        app = Dashboard(controls, settings, finished)
         app.run()
     finally:
         controls.stop()

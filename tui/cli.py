@@ -7,19 +7,30 @@ imported where it starts, so that a headless run loads neither Textual nor Rich.
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from typing import Any, NoReturn
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from core import __version__
-from core.errors import BieberTuiError, ConfigError
-from core.visible import visible_lines
+from core.errors import BieberTuiError, ConfigError, SourceRefused, Unavailable
+from core.plain import lines
+
+if TYPE_CHECKING:
+    from core.attach.store import StoreViewer
+    from core.attach.viewer import Viewer
 
 COMMANDS = {
     "demo": "the same over a simulator of X on this machine: nothing to configure, nothing is billed",
+    "attach": "the dashboard of a capture that already runs on this machine, headless or not",
+    "replay": "a recorded capture again, through the same pipeline and screen, at any speed",
+    "serve": "the attach view in a browser, read-only and on this machine unless you say otherwise",
     "check": "is everything set up? credentials, reach of X, rules, store, disk, terminal",
+    "gaps": "the spans that were not received: listed, exported, added up",
+    "recover": "save what can be saved of a damaged journal",
     "simulate": "the simulator of X's API as a server",
     "settings": "every setting with its default",
 }
@@ -81,13 +92,17 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
+def _add_run(parser: argparse.ArgumentParser, *, limits: bool = True) -> None:
     group = parser.add_argument_group("run")
     group.add_argument("--no-ui", action="store_true", help="no screen: log lines on stderr")
-    group.add_argument("--duration", type=_positive_seconds, metavar="SECONDS", help="stop after that time")
-    group.add_argument(
-        "--max-posts", type=_positive_count, metavar="N", help="stop once N posts are consumed and settled"
-    )
+    if limits:
+        group.add_argument("--duration", type=_positive_seconds, metavar="SECONDS", help="stop after that time")
+        group.add_argument(
+            "--max-posts", type=_positive_count, metavar="N", help="stop once N posts are consumed and settled"
+        )
+        group.add_argument(
+            "--backfill", action="store_true", help="fill gaps from X's recent search; X bills what is fetched"
+        )
     group.add_argument("--log-format", choices=("text", "json"), help="how the log lines of --no-ui look")
     group.add_argument("--json", action="store_true", help="print the final report as one JSON object on stdout")
 
@@ -119,6 +134,8 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
     for name in ("source", "keywords", "topic", "store", "data_dir"):
         if getattr(args, name) is not None:
             overrides[name] = getattr(args, name)
+    if getattr(args, "backfill", False):
+        overrides["x.backfill"] = True
     if getattr(args, "log_format", None):
         overrides["log.format"] = args.log_format
     return overrides
@@ -131,8 +148,15 @@ def _warn_of_unknown_variables() -> None:
         _say(f"warning: the variable {variable} names no setting and is ignored")
 
 
+def _arm_crash_point() -> None:
+    if value := os.environ.pop("BIEBER_TUI_CRASH", ""):
+        from core import crashpoint
+
+        _say(f"warning: {crashpoint.arm(value)}")
+
+
 def _say(text: str) -> None:
-    print(f"bieber-tui: {visible_lines(text)}", file=sys.stderr)  # noqa: T201 - words for the user
+    print(f"bieber-tui: {lines(text)}", file=sys.stderr)  # noqa: T201 - words for the user
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,12 +164,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _with_values(list(sys.argv[1:] if argv is None else argv))
     command: Callable[[list[str]], int] = _capture
     if arguments and not arguments[0].startswith("-"):
-        found = {"demo": _demo, "check": _check, "simulate": _simulate, "settings": _settings}.get(arguments[0])
+        found = _FUNCTIONS.get(arguments[0])
         if found is None:
             _say(f"error: there is no command {arguments[0]!r}\n  {', '.join(COMMANDS)}; or none, to capture")
             return ConfigError.exit_code
         command, arguments = found, arguments[1:]
     try:
+        _arm_crash_point()
         return command(arguments)
     except BieberTuiError as error:
         _say(f"error: {error}")
@@ -205,32 +230,172 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
 
     if not args.no_ui and not _has_terminal():
         Capture.parts(settings)  # what is missing in the settings is the more useful thing to hear first
-        raise ConfigError(
-            "there is no terminal to draw in", "Add --no-ui for log lines, or run it in a terminal (ssh -t, tmux)."
-        )
-    capture = Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
-    if args.no_ui:
-        from core import headless
+        raise _no_terminal()
+    from core import headless
 
-        return headless.run(capture, settings.log, report=args.json)
+    def open_capture() -> Capture:
+        return Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
+
+    if args.no_ui:
+        return headless.run(open_capture, settings.log, report=args.json)
+    # Signals wait until the dashboard listens to them: the capture runs already, and is to be ended in order.
+    signal.pthread_sigmask(signal.SIG_BLOCK, headless.ENDING_SIGNALS)
+    capture = open_capture()
     from tui import app
 
     capture.start()
-    limited = args.max_posts is not None or args.duration is not None
-    code = app.run(capture, settings, exit_when_stopped=limited)
+    code = app.run(capture, settings, lambda: capture.ended.is_set() and capture.error is None)
     if capture.error is not None:
         _say(f"error: {capture.error}")
         code = capture.error.exit_code
     if args.json:
-        import json
-
-        print(json.dumps(capture.report()))  # noqa: T201 - the data that was asked for
+        headless.write_report(capture.report(), headless.Log(settings.log))
     return code
+
+
+def _no_terminal() -> ConfigError:
+    return ConfigError(
+        "there is no terminal to draw in", "Add --no-ui for log lines, or run it in a terminal (ssh -t, tmux)."
+    )
 
 
 def _has_terminal() -> bool:
     # The dashboard draws on stderr, so that stdout stays free for the report.
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _attach(arguments: list[str]) -> int:
+    """`bieber-tui attach`: look at a capture of another process, and steer it."""
+    from core import settings as core_settings
+
+    parser = _parser(
+        "attach",
+        "Watch a capture that runs on this machine. Several can watch at once; leaving (q) does not end the\n"
+        "capture, and the view survives the capture's restart. Over SSH: ssh -t HOST bieber-tui attach",
+    )
+    parser.add_argument(
+        "target", nargs="?", metavar="URL", help="mongodb://… or `store` (the setting): a read-only view of it"
+    )
+    _add_settings(parser)
+    parser.add_argument("--read-only", action="store_true", help="look, and let no key steer the capture")
+    parser.add_argument("--no-ui", action="store_true", help="no screen: the capture's log lines on stderr")
+    parser.add_argument("--log-format", choices=("text", "json"), help="how the log lines of --no-ui look")
+    parser.add_argument(
+        "--send", choices=("pause", "resume", "stop"), help="steer the capture and leave, without a screen"
+    )
+    args = parser.parse_args(arguments)
+    _warn_of_unknown_variables()
+    if args.target not in (None, "store"):
+        args.store = args.target
+    settings = core_settings.load(_overrides(args), args.profile)
+    if args.target is not None and settings.store is None:
+        raise ConfigError("no store is set", "Name one: bieber-tui attach mongodb://HOST/DATABASE")
+    web = "TEXTUAL_DRIVER" in os.environ  # a browser's terminal, see `serve`
+    if not (args.no_ui or args.send or web or _has_terminal()):
+        raise _no_terminal()
+    viewer: Viewer | StoreViewer
+    if args.target is not None and settings.store is not None:
+        from core.attach.store import StoreViewer
+
+        viewer = StoreViewer(settings.store.get_secret_value(), settings.mongodb, feed_size=settings.ui.feed_size)
+    else:
+        from core.attach.viewer import Viewer
+
+        viewer = Viewer(settings.data_dir, feed_size=settings.ui.feed_size, read_only=args.read_only)
+    try:
+        if args.send:
+            viewer.send(args.send)
+            return 0
+        if args.no_ui:
+            from core import headless
+
+            return headless.follow(viewer, settings.log)
+        from tui import app
+
+        return app.run(viewer, settings)
+    except Unavailable as error:
+        raise SourceRefused(str(error), "Try again; `bieber-tui attach` shows how the capture is.") from None
+    finally:
+        viewer.stop()
+
+
+def _replay(arguments: list[str]) -> int:
+    """`bieber-tui replay`: a recorded capture again."""
+    from core import settings as core_settings
+
+    parser = _parser(
+        "replay",
+        "Run a recorded capture again: a data folder, or a file with one post of X a line. Nothing is written to\n"
+        "it and nothing connects. p holds it, . steps, [ and ] go a minute back and forward, < and > change the\n"
+        "speed, and k judges everything by another topic.",
+    )
+    parser.add_argument("recording", metavar="PATH", help="a data folder, or a file of raw lines")
+    parser.add_argument("--speed", type=_speed, default=1.0, metavar="N", help="1x, 10x, …, or max (1x)")
+    _add_settings(parser)
+    _add_run(parser, limits=False)
+    args = parser.parse_args(arguments)
+    _warn_of_unknown_variables()
+    settings = core_settings.load(_overrides(args), args.profile)
+    if not args.no_ui and not _has_terminal():
+        raise _no_terminal()
+    from pathlib import Path
+
+    from core.replay import Player, open_recording
+
+    player = Player(open_recording(Path(args.recording)), settings, args.speed, ends=args.no_ui)
+    from core import headless
+
+    try:
+        if args.no_ui:
+            return headless.run(lambda: player.capture, settings.log, report=args.json)
+        from tui import app
+
+        player.start()
+        code = app.run(player, settings)
+        if args.json:
+            headless.write_report(player.capture.report(), headless.Log(settings.log))
+        return code
+    finally:
+        player.stop()
+
+
+def _speed(text: str) -> float:
+    """`10x` as 10; `max` as infinity."""
+    if text == "max":
+        return float("inf")
+    try:
+        speed = float(text.removesuffix("x").removesuffix("×"))
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no speed; say 10x, 0.5x or max")
+    return speed
+
+
+def _serve(arguments: list[str]) -> int:
+    """`bieber-tui serve`: the attach view in a browser."""
+    from core import settings as core_settings
+
+    parser = _parser(
+        "serve",
+        "The attach view in a browser. Needs the extra: pip install 'bieber-tui[web]'.\n"
+        "Listens on this machine only and is read-only; with --writable or another --host it asks for a token.",
+    )
+    _add_settings(parser)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8742, help="port to listen on; 0 takes a free one (8742)")
+    parser.add_argument(
+        "--writable", action="store_true", help="let the browser pause, resume and change keywords"
+    )
+    parser.add_argument("--public-url", metavar="URL", help="the address as browsers see it, behind a proxy")
+    args = parser.parse_args(arguments)
+    _warn_of_unknown_variables()
+    settings = core_settings.load(_overrides(args), args.profile)
+    from tui import serve
+
+    return serve.run(
+        settings.data_dir, host=args.host, port=args.port, writable=args.writable, public_url=args.public_url
+    )
 
 
 def _check(arguments: list[str]) -> int:
@@ -243,6 +408,51 @@ def _check(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     _warn_of_unknown_variables()
     return check.run(core_settings.load(_overrides(args), args.profile), sys.stdout)
+
+
+def _recover(arguments: list[str]) -> int:
+    """`bieber-tui recover`: a damaged journal."""
+    from core import recovery
+    from core import settings as core_settings
+
+    parser = _parser(
+        "recover",
+        "Save what can be saved of a damaged journal into a new one. The old file is kept beside it."
+        " A journal that is whole is left as it is.",
+    )
+    _add_settings(parser)
+    parser.add_argument("--json", action="store_true", help="what was saved and lost as one JSON object")
+    args = parser.parse_args(arguments)
+    return recovery.run(core_settings.load(_overrides(args), args.profile), sys.stdout, as_json=args.json)
+
+
+def _gaps(arguments: list[str]) -> int:
+    """`bieber-tui gaps`: what was not received."""
+    import time
+
+    from core import gaps
+    from core import settings as core_settings
+
+    parser = _parser("gaps", "The spans that a capture did not receive, with totals; also while it runs.")
+    parser.add_argument("--data-dir", metavar="DIR", help="the folder of the journal")
+    parser.add_argument("--profile", metavar="NAME", help="a TOML file, or its name in the config folder")
+    parser.add_argument("--format", choices=gaps.FORMATS, default="table", help="how they are written (table)")
+    parser.add_argument("--since", type=_moment, default=float("-inf"), metavar="TIME", help="ISO 8601, UTC")
+    parser.add_argument("--until", type=_moment, default=float("inf"), metavar="TIME", help="ISO 8601, UTC")
+    parser.add_argument("--open", action="store_true", help="only those that have not ended yet")
+    args = parser.parse_args(arguments)
+    settings = core_settings.load({} if args.data_dir is None else {"data_dir": args.data_dir}, args.profile)
+    window = gaps.Window(args.since, args.until, time.time())
+    return gaps.run(settings.data_dir, window, args.format, sys.stdout, sys.stderr, only_open=args.open)
+
+
+def _moment(text: str) -> float:
+    from core.gaps import moment
+
+    try:
+        return moment(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-11-24 or 2026-11-24T12:00") from None
 
 
 def _simulate(arguments: list[str]) -> int:
@@ -267,5 +477,36 @@ def _settings(arguments: list[str]) -> int:
     return 0
 
 
+_FUNCTIONS: dict[str, Callable[[list[str]], int]] = {
+    "demo": _demo,
+    "attach": _attach,
+    "replay": _replay,
+    "serve": _serve,
+    "check": _check,
+    "gaps": _gaps,
+    "recover": _recover,
+    "simulate": _simulate,
+    "settings": _settings,
+}
+
+
+def program() -> NoReturn:
+    """The process: `main`, and then the end of it, whatever still hangs.
+
+    A shell may have closed a stream (`<&-`, `2>&-`): it reads and writes nothing then. All that has to be kept is
+    kept when `main` returns, so the process ends without the interpreter's farewell: that waits for threads of the
+    MongoDB driver which wait for a server, it lets a second signal kill, and it gives another exit code when
+    nobody reads the log any more.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - for as long as the process lives
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -74,6 +74,8 @@ def draw_empty(snapshot: Snapshot, ring: Ring, width: int) -> list[Line]:
     else:
         lines.append(((f"{said.sign} {clip(said.words.capitalize(), room)}", said.ink),))
         lines.append((("Posts appear here as soon as the connection is there.", "dim"),))
+    if snapshot.stopped:
+        return [*lines, (), _hint("l", "read the event log"), _hint("q", "quit; nothing is lost")]
     return [
         *lines,
         (),

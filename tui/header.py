@@ -16,6 +16,7 @@ from tui.words import Said, clock, headline, running, worst
 NAME = "bieber-tui"
 # The reason of a wait is cut to this many cells before anything else of the header gives way.
 LONGEST_STATE = 44
+LEAST_BESIDE = 20  # cells that the duration and the query keep on the narrowest screen
 
 
 def state_span(said: Said, width: int) -> Span:
@@ -28,15 +29,16 @@ def state_span(said: Said, width: int) -> Span:
 
 def draw_header(snapshot: Snapshot, width: int, stopping: bool = False) -> Line:
     """Query, topic, source, state in words, duration of this run, UTC clock."""
-    said = Said("◌", "FLUSHING, then quit", "warn", loud=True) if stopping else headline(snapshot)
+    said = _leaving(snapshot) if stopping else headline(snapshot)
     roomy = width >= 100
     right: list[Span] = []
-    if snapshot.demo:
-        right += [(" DEMO ", "chip"), ("  ", "dim")]
+    for chip in ("DEMO" if snapshot.demo else "", snapshot.view.upper()):
+        if chip:
+            right += [(f" {chip} ", "chip"), ("  ", "dim")]
     health = worst(snapshot)
     if health and width >= 76 and not (snapshot.demo and width < 100):
         right += [(f"{clean(health.source)} · " if not said.loud else f"{clean(health.source)}  ", "dim")]
-    right += [state_span(said, LONGEST_STATE if roomy else width // 2)]
+    right += [state_span(said, min(LONGEST_STATE, width - LEAST_BESIDE))]
     right += [(f"  {running(snapshot.at - snapshot.started_at)}", "text")]
     if width >= 76:
         right += [(f"   {clock(snapshot.at)} UTC" if roomy else f"  {clock(snapshot.at)}", "dim")]
@@ -45,6 +47,10 @@ def draw_header(snapshot: Snapshot, width: int, stopping: bool = False) -> Line:
     left: list[Span] = [(f" {NAME}  ", "accent")] if room > 44 else [(" ", "text")]
     query = _query(snapshot, room - line_width(left) - 2)
     return spread([*left, *query], right, width)
+
+
+def _leaving(snapshot: Snapshot) -> Said:
+    return Said("◌", "LEAVING" if snapshot.view else "FLUSHING, then quit", "warn", loud=True)
 
 
 def _query(snapshot: Snapshot, room: int) -> list[Span]:
@@ -63,9 +69,12 @@ def _query(snapshot: Snapshot, room: int) -> list[Span]:
     )
 
 
-def draw_keys(width: int, on: Set[str] = frozenset()) -> Line:
-    """The keys that matter, as many as fit; `on` names the actions whose label is the other one now."""
-    labelled = [action for action in ACTIONS if action.label]
+def draw_keys(width: int, on: Set[str] = frozenset(), off: Set[str] = frozenset()) -> Line:
+    """The keys that matter, as many as fit.
+
+    `on` names the actions whose label is the other one now, `off` those that can do nothing now.
+    """
+    labelled = [action for action in ACTIONS if action.label and action.id not in off]
     kept: set[str] = set()
     used = 1
     for action in sorted(labelled, key=lambda action: action.rank):

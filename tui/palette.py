@@ -16,7 +16,7 @@ class ActionProvider(Provider):
     async def discover(self) -> Hits:
         """All of them, in the table's order."""
         for action in ACTIONS:
-            if action.id != "palette":
+            if self._offers(action):
                 yield DiscoveryHit(_title(action), self._call(action), help=key_names(action))
 
     async def search(self, query: str) -> Hits:
@@ -24,8 +24,11 @@ class ActionProvider(Provider):
         matcher = self.matcher(query)
         for action in ACTIONS:
             score = matcher.match(_title(action))
-            if score > 0 and action.id != "palette":
+            if score > 0 and self._offers(action):
                 yield Hit(score, matcher.highlight(_title(action)), self._call(action), help=key_names(action))
+
+    def _offers(self, action: Action) -> bool:
+        return action.id != "palette" and bool(self.app.check_action(action.id, ()))
 
     def _call(self, action: Action) -> Callable[[], Awaitable[object]]:
         return partial(self.app.run_action, action.id)

@@ -7,7 +7,7 @@ is over: the plot slides, it does not shimmer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, log10
+from math import ceil, floor, log10
 
 from core.snapshot import Series
 from tui.ink import Line, Span
@@ -36,17 +36,16 @@ def buckets(values: Sequence[int], start: float, step: float, size: int) -> list
     return out
 
 
-def begun(series: Series, started_at: float) -> Series:
-    """The series without the steps that began before the run did, and without the one that is not over.
+def begun(series: Series, started_at: float, *, whole: bool = True) -> Series:
+    """The series without the steps before the run: they are not known, so they are not drawn as zero.
 
-    What was before the run is not known, so it is not drawn as zero.
+    `whole` leaves out the steps that are in the run in part only, the first one and the one that is not over.
     """
-    skip = min(max(ceil((started_at - series.start) / series.step), 0), len(series.consumed))
+    before = (started_at - series.start) / series.step
+    skip = min(max(ceil(before) if whole else floor(before), 0), len(series.consumed))
+    end = len(series.consumed) - whole
     return Series(
-        series.step,
-        series.start + skip * series.step,
-        series.consumed[skip:-1],
-        series.matched[skip:-1],
+        series.step, series.start + skip * series.step, series.consumed[skip:end], series.matched[skip:end]
     )
 
 

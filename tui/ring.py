@@ -59,6 +59,11 @@ class Ring:
         del self.shown[:gone]
         return bool(accepted or gone)
 
+    def clear(self) -> None:
+        """Forget every post; the filter and the mode stay."""
+        self._live.clear()
+        self.follow()
+
     def freeze(self) -> None:
         """Keep what is shown as it is."""
         if self._held is None:

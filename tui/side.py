@@ -13,7 +13,20 @@ from core.snapshot import Event, Gap, Level, SinkState, SinkStatus, Snapshot
 from tui.ink import Line, Span, clip, fit, line_width, spread, wrap
 from tui.plot import bars, begun, buckets
 from tui.sanitise import clean
-from tui.words import UNKNOWN, Said, clock, connection, count, minute, plural, rate, seconds_left, span, store
+from tui.words import (
+    UNKNOWN,
+    Said,
+    clock,
+    connection,
+    count,
+    minute,
+    plural,
+    rate,
+    seconds_left,
+    span,
+    store,
+    when,
+)
 
 HOUR = 3600.0
 _LEVELS = {Level.INFO: (" ", "text"), Level.WARNING: ("▲", "warn"), Level.ERROR: ("■", "bad")}
@@ -118,20 +131,28 @@ def _timeline(snapshot: Snapshot, health: Health, room: int) -> Line:
     return (*spans, ("60 min".rjust(room - cells), "faint-text"))
 
 
-def gap_words(gap: Gap, now: float) -> str:
+def gap_words(gap: Gap, snapshot: Snapshot) -> str:
     """A gap: how long, when, filled or not."""
-    length = span((gap.end if gap.end is not None else now) - gap.start)
-    state = {"no": "not filled", "partly": "partly filled", "yes": "filled"}[gap.filled]
-    return f"{length} at {minute(gap.start)}, {'still open' if gap.end is None else state}"
+    length = span((gap.end if gap.end is not None else snapshot.at) - gap.start)
+    if gap.end is None:
+        state = "still open"
+    elif snapshot.filling is not None and snapshot.filling.gap == gap.number:
+        state = "being filled"
+    else:
+        state = {"no": "not filled", "partly": "partly filled", "yes": "filled"}[gap.filled]
+    return f"{length} {when(gap.start, snapshot.at)}, {state}"
 
 
 def _last_gap(snapshot: Snapshot, room: int) -> list[Line]:
     if not snapshot.gaps:
         return [(("no gaps" if not snapshot.gap_count else plural(snapshot.gap_count, "gap"), "dim"),)]
-    last = snapshot.gaps[-1]
+    filling = snapshot.filling
+    # The gap that is being filled is the news; else the newest one is.
+    shown = next((gap for gap in snapshot.gaps if filling and gap.number == filling.gap), snapshot.gaps[-1])
+    words = shown.reason if filling is None else filling.words
     return [
-        spread([(plural(snapshot.gap_count, "gap"), "dim")], [(gap_words(last, snapshot.at), "text")], room),
-        ((f"  {clip(clean(last.reason), room - 2)}", "dim"),),
+        spread([(plural(snapshot.gap_count, "gap"), "dim")], [(gap_words(shown, snapshot), "text")], room),
+        ((f"  {clip(clean(words), room - 2)}", "dim"),),
     ]
 
 
@@ -167,7 +188,7 @@ def _hour(snapshot: Snapshot, room: int, height: int) -> list[Line]:
     """Matched posts per minute over the last hour."""
     series = snapshot.rates.minutes
     cells = _hour_cells(room)
-    over = begun(series, snapshot.started_at)
+    over = begun(series, snapshot.started_at, whole=False)
     whole = buckets(over.matched, over.start, over.step, 60 // cells)
     values = [total / steps for total, steps in whole]
     top = max(values[-cells:], default=0.0)
@@ -220,7 +241,7 @@ def draw_status(snapshot: Snapshot, width: int) -> Line:
         said = store(sink)
         label = f"{clean(sink.name)} {said.words}"
         if said.loud:
-            error = f": {clean(sink.error)}" if sink.error else ""
+            error = f" {clean(sink.error)}" if sink.error else ""
             parts.insert(0, [(f" {said.sign} {label} ", f"{said.ink}-chip"), (error, said.ink)])
         else:
             parts.append([(said.sign, said.ink), (f" {label}", "text")])

@@ -78,7 +78,8 @@ def ink_variables(theme: Theme) -> dict[str, str]:
             "ink-dim-match": "ansi_bright_black",
             "ink-cursor": "ansi_default",
             "ink-accent": theme.primary,
-            "ink-on-loud": "ansi_black" if theme.dark else "ansi_bright_white",
+            "ink-warn": "ansi_yellow",
+            "ink-on-loud": "ansi_black",
         }
     generated = theme.to_color_system().generate()
     front, back = Color.parse(generated["foreground"]), Color.parse(generated["background"])
@@ -92,5 +93,6 @@ def ink_variables(theme: Theme) -> dict[str, str]:
         "ink-dim-match": back.blend(accent, 0.7).hex,
         "ink-cursor": back.blend(accent, 0.18).hex,
         "ink-accent": accent.hex,
+        "ink-warn": generated["warning"],
         "ink-on-loud": back.hex,
     }

@@ -1,13 +1,16 @@
 """The journal's schema, its version and the steps from each version to the next.
 
 `PRAGMA user_version` holds the version. A step is SQL that runs in one transaction with the new version's number,
-so that a kill in the middle of a migration leaves the old version whole. Steps only ever go forward.
+so that a kill in the middle of a migration leaves the old version whole. Steps only ever go forward, and only ever
+add tables, or columns at a table's end: `recover` reads the rows of every version by their place.
 """
 
 from __future__ import annotations
 
 import sqlite3
 
+from core import crashpoint
+from core.crashpoint import Point
 from core.errors import JournalError
 
 APPLICATION_ID = 0x62696562  # "bieb": tells a journal from any other SQLite file
@@ -70,16 +73,54 @@ CREATE TABLE sessions (
 ) STRICT;
 """
 
-STEPS: tuple[str, ...] = (_V1,)
+# What a gap needs to be filled. Gaps of an older version have no keywords: they stay as they are.
+_FILL = """
+ALTER TABLE gaps ADD COLUMN chosen INTEGER NOT NULL DEFAULT 0;     -- the user closed the connection: a pause
+ALTER TABLE gaps ADD COLUMN keywords TEXT NOT NULL DEFAULT '';     -- that were in force
+ALTER TABLE gaps ADD COLUMN last_id TEXT NOT NULL DEFAULT '';      -- the newest post known before it
+ALTER TABLE gaps ADD COLUMN first_id TEXT NOT NULL DEFAULT '';     -- the first one seen well after it
+ALTER TABLE gaps ADD COLUMN fetched INTEGER NOT NULL DEFAULT 0;    -- posts that the fill brought
+ALTER TABLE gaps ADD COLUMN reached TEXT NOT NULL DEFAULT '';      -- where the fill goes on, in the source's words
+ALTER TABLE gaps ADD COLUMN why TEXT NOT NULL DEFAULT '';          -- why it is filled as it is
+ALTER TABLE sessions ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN keywords TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN last_id TEXT NOT NULL DEFAULT '';
+
+-- Posts that fills have brought, by day in UTC: what a bound for the day is held against.
+CREATE TABLE fetched (
+    source TEXT NOT NULL, day TEXT NOT NULL, posts INTEGER NOT NULL, PRIMARY KEY (source, day)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+_DURABILITY = """
+-- What the row adds up to (records.checksum). Null: written by an older version, or its raw line was removed.
+ALTER TABLE posts ADD COLUMN checksum INTEGER;
+
+-- One row a `bieber-tui recover`: how many posts it could not save, by which the counters were lowered.
+CREATE TABLE recoveries (
+    at REAL NOT NULL, source TEXT NOT NULL, lost INTEGER NOT NULL, kept_aside TEXT NOT NULL
+) STRICT;
+"""
+
+_MINUTES = """
+-- Posts of the stream by the minute in which they were received (`at` is its begin): the plots outlive a run.
+CREATE TABLE minutes (
+    source TEXT NOT NULL, at INTEGER NOT NULL, consumed INTEGER NOT NULL, matched INTEGER NOT NULL,
+    PRIMARY KEY (source, at)
+) STRICT, WITHOUT ROWID;
+"""
+
+STEPS: tuple[str, ...] = (_V1, _FILL, _DURABILITY, _MINUTES)
 VERSION = len(STEPS)
 
 
-def migrate(db: sqlite3.Connection, path: str) -> None:
-    """Bring the schema to this program's version.
+def check_identity(db: sqlite3.Connection, path: str) -> int:
+    """The version of the schema; 0 for an empty file. Changes nothing.
 
     Raises JournalError when the file is no journal or was written by a newer bieber-tui.
     """
-    found = db.execute("PRAGMA user_version").fetchone()[0]
+    found = int(db.execute("PRAGMA user_version").fetchone()[0])
     owner = db.execute("PRAGMA application_id").fetchone()[0]
     has_tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
     if has_tables and owner != APPLICATION_ID:
@@ -92,8 +133,16 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
             f"the journal {path} has schema {found}; this bieber-tui knows schemas up to {VERSION}",
             "A newer bieber-tui wrote it, and it was left untouched. Install that version again.",
         )
+    return found
+
+
+def migrate(db: sqlite3.Connection, found: int) -> None:
+    """Bring the schema from the version `found` to this program's."""
     for number in range(found, VERSION):
-        db.executescript(
-            f"BEGIN IMMEDIATE;\n{STEPS[number]}\n"
-            f"PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number + 1};\nCOMMIT;"
-        )
+        crashpoint.reach(Point.MIGRATION_BEGINS)
+        db.executescript(f"BEGIN IMMEDIATE;\n{STEPS[number]}")
+        crashpoint.reach(Point.IN_MIGRATION)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {number + 1}")
+        db.execute("COMMIT")
+        crashpoint.reach(Point.MIGRATED)

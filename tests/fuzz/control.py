@@ -21,11 +21,11 @@ def is_control(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
 
-    def says(name: str) -> bool:
-        return name in value and value[name] not in (None, [], {})
+    def holds(name: str) -> bool:
+        return value.get(name) not in (None, [], {})
 
-    problem = says("title") and (says("type") or says("detail"))
-    return not says("data") and (says("errors") or says("disconnect_type") or problem)
+    problem = bool(value.get("title")) and bool(value.get("type") or value.get("detail"))
+    return not holds("data") and (holds("errors") or bool(value.get("disconnect_type")) or problem)
 
 
 class Answering:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
+from core.plain import one_line
 from core.post import Author, Post
 from core.query import parse_topic
 from core.snapshot import FeedRow, Verdict
-from core.visible import visible
 from tests.hostile import STRINGS
 from tui.dialogs.detail import draw_post
 from tui.ink import Line, line_width
@@ -34,7 +34,7 @@ def shows(text: str, width: int) -> None:
     harmless(line)
     for line in draw_post(row, width, TOPIC.spans):
         harmless(line)
-    assert visible(text).isprintable()
+    assert one_line(text).isprintable()
 
 
 def check(data: bytes) -> None:

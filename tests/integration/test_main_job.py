@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pymongo
@@ -27,17 +28,30 @@ POSTS = ("post", "edit", "duplicate")
 
 
 class Program:
-    """`bieber-tui --no-ui` in a process of its own."""
+    """`bieber-tui --no-ui` in a process of its own.
 
-    def __init__(self, sim: Simulator, data_dir: Path, *flags: str, token: str | None = None) -> None:
+    `crash` names the point at which it kills itself, `prefix` is the command that runs it, if another one does.
+    """
+
+    def __init__(
+        self,
+        sim: Simulator,
+        data_dir: Path,
+        *flags: str,
+        token: str | None = None,
+        crash: str = "",
+        module="tui.cli",
+        prefix: Sequence[str] = (),
+    ) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("BIEBER_TUI_")}
-        env["BIEBER_TUI_X__BEARER_TOKEN"] = token or sim.options.tokens[0]
+        env["BIEBER_TUI_X__BEARER_TOKEN"] = sim.options.tokens[0] if token is None else token
+        env["BIEBER_TUI_CRASH"] = crash
         self.log = data_dir.parent / f"{data_dir.name}-{time.monotonic_ns()}.log"
         self._err = self.log.open("w")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tui.cli", "--no-ui", "--json", "--data-dir", str(data_dir),
+            [*prefix, sys.executable, "-m", module, "--no-ui", "--json", "--data-dir", str(data_dir),
              "--set", f"x.base_url={sim.url}", *flags],
-            env=env, stdout=subprocess.PIPE, stderr=self._err, text=True,
+            env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._err, text=True,
         )  # fmt: skip
 
     def end(self, seconds: float = 60) -> tuple[int, dict]:

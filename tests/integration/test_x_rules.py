@@ -104,14 +104,6 @@ def test_a_rule_that_somebody_else_has_is_told_and_used(x):
     assert any("already" in event for event in tape.events)
 
 
-def test_a_full_list_is_refused_with_words(x):
-    x.rule_scripts += [listing(*FOREIGN), errors(CAP)]
-    with Running(XSource(settings(x), "bieber"), Tape()) as running:
-        error = running.ended()
-    assert isinstance(error, SourceRefused)
-    assert "no more rules" in error.message
-
-
 def test_in_a_full_list_our_old_rule_makes_room(x):
     x.rules.append({"id": "7", "value": "old", "tag": "bieber-tui"})
     x.rule_scripts += [listing(*x.rules), errors(CAP)]
@@ -147,14 +139,6 @@ def test_a_probe_says_what_is_well_and_changes_nothing(x):
         XSource(settings(x), "bieber").probe()
 
 
-def test_a_rules_endpoint_that_is_down_is_waited_for(x):
-    x.rule_scripts += [lambda w: w.answer(b"", status="503 Service Unavailable")] * 2
-    clock = SkippingClock()
-    with Running(XSource(settings(x), "bieber", clock=clock, random=lambda: 1.0), Tape()) as running:
-        wait_for(lambda: running.tape.said(SourceState.LIVE))
-    assert clock.waits == [5, 10]
-
-
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"3", b'{"data":3,"errors":[]}', b'{"errors":7}'])
 def test_an_answer_about_rules_that_makes_no_sense_is_no_crash(x, body):
     x.rule_scripts += [lambda w: w.answer(body), lambda w: w.answer(body)]
@@ -186,15 +170,6 @@ def test_no_rules_makes_them_again_and_connects_again(x):
         wait_for(lambda: running.tape.said(SourceState.LIVE))
     assert ours(x) == ["bieber"]
     assert clock.waits == [5]
-
-
-def test_no_rules_for_ever_is_given_up(x):
-    x.scripts += [conflict] * 10
-    with Running(XSource(settings(x), "bieber", clock=SkippingClock()), Tape()) as running:
-        error = running.ended()
-    assert isinstance(error, SourceRefused)
-    assert "define rules" in error.message
-    assert len(x.connects) == 6
 
 
 def test_keywords_change_on_the_open_connection(x):

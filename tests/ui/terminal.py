@@ -26,7 +26,16 @@ _NOT_TEXT = frozenset({"Cc", "Cs", "Co", "Cn", "Cf", "Zl", "Zp"})
 class Terminal:
     """Runs a program; leaving kills it."""
 
-    def __init__(self, command: Sequence[str], env: dict[str, str], *, size: tuple[int, int] = (120, 40)) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: dict[str, str],
+        *,
+        size: tuple[int, int] = (120, 40),
+        column: int | None = None,
+    ) -> None:
+        """`column`: what it tells who asks where its cursor is; None: nothing, as some terminals do."""
+        self._column = column
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.process = subprocess.Popen(
@@ -58,6 +67,8 @@ class Terminal:
             if not data:
                 return
             self.written += data
+            if self._column is not None and data.endswith(b"\x1b[6n"):
+                os.write(self._ours, b"\x1b[1;%dR" % self._column)
 
     def press(self, keys: str) -> int:
         """Type; returns how much was written before."""

@@ -47,6 +47,21 @@ def test_state(snap_compare, state, size):
     assert snap_compare(dashboard(state), terminal_size=size, run_before=settle)
 
 
+@pytest.mark.parametrize("size", SIZES[1:], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_frozen(snap_compare, size):
+    """Frozen at the other sizes, with posts that have come since."""
+
+    async def before(pilot):
+        await settle(pilot)
+        await pilot.press("up", "up", "up")
+        pilot.app._controls.say(*scenes.rows(201, 260))
+        pilot.app._tick()
+        pilot.app._paint()
+        await pilot.pause(0.3)
+
+    assert snap_compare(dashboard(), terminal_size=size, run_before=before)
+
+
 def test_smallest(snap_compare):
     assert snap_compare(dashboard(), terminal_size=(60, 15), run_before=settle)
 

@@ -63,6 +63,8 @@ def test_what_was_before_the_run_and_the_second_that_is_not_over_are_left_out():
     left = begun(series, 102.4)
     assert (left.start, left.consumed, left.matched) == (103.0, (9, 9), (2, 3))
     assert begun(Series(1.0, 0.0), 5.0).consumed == ()
+    both = begun(series, 102.4, whole=False)
+    assert (both.start, both.consumed) == (102.0, (3, 9, 9, 1))
 
 
 @given(st.floats(1e-6, 1e12))

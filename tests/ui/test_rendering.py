@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from core.post import Author, Post
-from core.snapshot import FeedRow, Verdict
+from core.settings import Settings
+from core.snapshot import FeedRow, Filling, Gap, Verdict
 from tests.ui import scenes
+from tui.app import Dashboard
 from tui.header import draw_header, draw_keys
 from tui.ink import line_width
 from tui.numbers import draw_numbers
@@ -20,6 +22,7 @@ from tui.ring import Ring
 from tui.row import draw_row
 from tui.sanitise import clean, clean_lines
 from tui.side import draw_side, draw_status
+from tui.words import headline
 
 ANYTHING = st.text(alphabet=st.characters(), max_size=80) | st.lists(
     st.sampled_from(
@@ -45,6 +48,38 @@ def test_a_row_is_exactly_as_wide_as_the_feed_and_drives_no_terminal(text, name,
     assert cell_len(text_of(line)) == line_width(line) == width
     assert not [char for char in text_of(line) if unicodedata.category(char) in ("Cc", "Cs")]
     assert not set(text_of(line)) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u200d")
+
+
+async def test_every_strip_of_the_feed_is_exactly_as_wide_as_the_widget_and_drives_no_terminal():
+    app = Dashboard(scenes.FakeControls(replace(scenes.LIVE, rows=())), Settings())
+    async with app.run_test(size=(100, 24)) as pilot:
+        await pilot.pause()
+        app._ticker.stop()
+        feed = app.feed
+        width = feed.scrollable_content_region.width
+        assert width > 40
+
+        @given(st.lists(st.tuples(ANYTHING, ANYTHING, st.sampled_from(Verdict)), min_size=1, max_size=12))
+        def check(posts):
+            feed.ring, feed.cursor = Ring(100), None
+            feed.ring.only_matched = False
+            feed._drawn.clear()
+            feed.ring.add(
+                [replace(row(text, name), seq=seq, verdict=said) for seq, (text, name, said) in enumerate(posts)]
+            )
+            assert_sound(feed, width)
+            feed.ring.freeze()  # the row under the cursor is drawn another way
+            feed.cursor = 0
+            assert_sound(feed, width)
+
+        check()
+
+
+def assert_sound(feed, width):
+    for y in range(feed.size.height):
+        strip = feed.render_line(y)
+        assert strip.cell_length == cell_len(strip.text) == width
+        assert not [char for char in strip.text if unicodedata.category(char) in ("Cc", "Cs")]
 
 
 @given(ANYTHING)
@@ -98,6 +133,29 @@ def test_what_is_not_known_is_no_zero():
 )  # fmt: skip
 def test_the_state_is_always_in_words(state, words):
     assert words in text_of(draw_header(scenes.STATES[state], 120, False))
+
+
+@pytest.mark.parametrize("state", scenes.STATES)
+def test_the_state_is_whole_on_the_narrowest_screen(state):
+    assert headline(scenes.STATES[state]).words in text_of(draw_header(scenes.STATES[state], 60))
+
+
+def test_the_keys_of_an_ended_capture_do_not_offer_a_pause():
+    assert "pause" in text_of(draw_keys(120))
+    assert "pause" not in text_of(draw_keys(120, off=frozenset({"pause"})))
+
+
+@pytest.mark.parametrize(
+    ("filled", "filling", "words"),
+    [("no", None, "not filled"), ("partly", None, "partly filled"), ("yes", None, ", filled"),
+     ("partly", Filling(7, "300 posts of about 1,200"), "being filled")],
+)  # fmt: skip
+def test_how_a_gap_is_filled_is_said_in_words(filled, filling, words):
+    gap = Gap("x", scenes.NOW - 900, scenes.NOW - 800, "X 503", filled, number=7)
+    moment = replace(scenes.LIVE, gaps=(gap,), gap_count=1, filling=filling)
+    drawn = "\n".join(text_of(line) for line in draw_side(moment, 60, 40))
+    assert words in drawn
+    assert ("300 posts of about 1,200" if filling else "X 503") in drawn
 
 
 def test_the_ring_forgets_the_oldest_and_counts_what_waits():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 
-from tui.actions import ACTIONS, key_names
+from tui.actions import ACTIONS, Action, key_names
 from tui.dialogs.sheet import Sheet
 from tui.ink import Line, pad, wrap
 
@@ -28,13 +29,13 @@ SIGNS = (
 )
 
 
-def draw_help(width: int) -> list[Line]:
-    """The whole help in lines of `width` cells."""
+def draw_help(width: int, actions: Sequence[Action] = ACTIONS) -> list[Line]:
+    """The whole help in lines of `width` cells; `actions` are those that can be had now."""
     lines: list[Line] = []
-    for group, actions in groupby(
-        sorted(ACTIONS, key=lambda action: _ORDER.index(action.group)), lambda a: a.group
+    for group, members in groupby(
+        sorted(actions, key=lambda action: _ORDER.index(action.group)), lambda a: a.group
     ):
-        lines += _section(group, [(key_names(action), action.description) for action in actions], width, "key")
+        lines += _section(group, [(key_names(action), action.description) for action in members], width, "key")
     lines += _section("Numbers", NUMBERS, width, "strong")
     lines += _section("Signs", SIGNS, width, "strong")
     lines.append((("Wheel and scroll bar freeze the feed, a click opens a post. Times are UTC.", "dim"),))
@@ -56,6 +57,6 @@ def _section(
     return [*lines, ()]
 
 
-def help_sheet() -> Sheet:
+def help_sheet(actions: Sequence[Action]) -> Sheet:
     """The help as a sheet."""
-    return Sheet("Keys and words", draw_help)
+    return Sheet("Keys and words", lambda width: draw_help(width, actions))

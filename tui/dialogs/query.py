@@ -17,6 +17,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
 from core.errors import BieberTuiError, Unavailable
+from tui.field import Field
 from tui.ink import Line, clip, fit, pad, spread, wrap
 from tui.language import RULE_LENGTH, Fault, keywords_fault, topic_fault
 from tui.painted import Painted
@@ -90,10 +91,10 @@ class QueryDialog(ModalScreen[bool]):
             frame.border_title = "Keywords and topic"
             frame.border_subtitle = "enter apply · tab next · esc cancel"
             yield Label("Keywords: what to capture")
-            yield Input(self._old[0], id="keywords", select_on_focus=False)
+            yield Field(self._old[0], id="keywords", select_on_focus=False)
             yield Painted(id="keywords-verdict")
             yield Label("Topic: what to keep of it")
-            yield Input(self._old[1], id="topic", select_on_focus=False)
+            yield Field(self._old[1], id="topic", select_on_focus=False)
             yield Painted(id="topic-verdict")
             yield Painted(id="change")
             yield Painted(id="answer")

@@ -234,10 +234,15 @@ def extract(text: str) -> Words:
 
     A tag needs a letter (#1 is none), a mention is a name that X allows, a link ends before closing punctuation.
     """
-    links = _unique(address.rstrip(".,;:!?'…)]}") for address in _ADDRESS.findall(text))
+    links: tuple[str, ...] = ()
+    if "://" in text:  # most texts have none, and looking for one character is a hundred times as fast
+        links = _unique(address.rstrip(".,;:!?'…)]}") for address in _ADDRESS.findall(text))
     prose = _ADDRESS.sub(" ", text) if links else text
-    tags = _unique(tag for tag in _HASHTAG.findall(prose) if any(letter.isalpha() for letter in tag))
-    return tags, _unique(_MENTION.findall(prose)), links
+    tags: tuple[str, ...] = ()
+    if "#" in prose or "＃" in prose:
+        tags = _unique(tag for tag in _HASHTAG.findall(prose) if any(letter.isalpha() for letter in tag))
+    mentions = _unique(_MENTION.findall(prose)) if "@" in prose or "＠" in prose else ()
+    return tags, mentions, links
 
 
 # The lenient way.
@@ -248,19 +253,22 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def _plain(raw: bytes) -> Any:
     """The line as plain JSON, or Undecodable with the reason."""
     try:
-        return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+        return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, parse_int=_whole_number)
     except UnicodeDecodeError:
         raise Undecodable("the line is not valid UTF-8") from None
     except RecursionError:
         raise Undecodable("the JSON is nested too deeply") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise Undecodable(f"the line is not valid JSON: {error}") from None
-    except ValueError:
-        raise Undecodable("the line is not valid JSON: a number that is none, or of thousands of digits") from None
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+def _whole_number(digits: str) -> int | None:
+    """None for a number of more digits than any field holds: Python refuses thousands, and then the line too."""
+    return int(digits) if len(digits) <= 2 * LONGEST_ID else None
 
 
 def _salvage(kind: Any, value: Any) -> Any:

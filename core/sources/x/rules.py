@@ -14,6 +14,8 @@ from typing import Any
 
 import tweepy
 
+from core import crashpoint
+from core.crashpoint import Point
 from core.errors import QueryError, SourceRefused
 from core.sources.x.answers import Ending, Failed, Kind, short
 from core.sources.x.backoff import Schedule
@@ -49,6 +51,7 @@ def reconcile(client: XClient, keywords: str) -> list[str]:
     ours = [rule for rule in listed(client) if rule.ours]
     kept = next((rule for rule in ours if rule.value.strip() == wanted), None)
     if kept is None:
+        crashpoint.reach(Point.RULE_NEEDED)
         try:
             news += _add(client, wanted)
         except _CapReached as full:
@@ -64,7 +67,10 @@ def reconcile(client: XClient, keywords: str) -> list[str]:
                 _add(client, ours[0].value)
                 raise
             return news
-    _delete(client, [rule for rule in ours if rule is not kept])
+        crashpoint.reach(Point.RULE_ADDED)
+    if old := [rule for rule in ours if rule is not kept]:
+        _delete(client, old)
+        crashpoint.reach(Point.RULE_REPLACED)
     return news
 
 

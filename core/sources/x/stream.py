@@ -71,8 +71,11 @@ class Receiver(Protocol):
     def opened(self) -> None:
         """The stream is open."""
 
-    def received(self, data: bytes) -> None:
-        """Bytes came. May raise Failed to end the connection."""
+    def received(self, data: bytes, *, more: bool) -> float | None:
+        """Bytes came, and `more` of them have already. Returns how long the next may take, if not as usual.
+
+        May raise Failed to end the connection.
+        """
 
 
 class XClient(tweepy.StreamingClient):  # type: ignore[misc]  # tweepy has no types
@@ -136,7 +139,9 @@ class XClient(tweepy.StreamingClient):  # type: ignore[misc]  # tweepy has no ty
                 raise Failed(self._refusal(response))
             receiver.opened()
             while data := self._read(response):
-                receiver.received(data)
+                seconds = receiver.received(data, more=self.session.has_more())
+                if seconds is not None:
+                    self.session.be_patient_for(seconds)
         raise Failed(Ending(Kind.RETRY, "X closed the connection"))
 
     def _read(self, response: requests.Response) -> bytes:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from core.clock import SystemClock
 from core.headless import Log
+from core.plain import lines, one_line
 from core.settings import LogSettings
 from core.snapshot import Level
 from core.sources.x.answers import of_http
-from core.visible import visible, visible_lines
 from tests.hostile import STRINGS
 
 ANYTHING = st.text(alphabet=st.characters(), max_size=60)
@@ -22,19 +22,19 @@ ANYTHING = st.text(alphabet=st.characters(), max_size=60)
 
 @given(ANYTHING)
 def test_everything_that_is_said_can_be_seen(text):
-    assert visible(text).isprintable()
-    assert all(line.isprintable() for line in visible_lines(text).split("\n"))
-    assert visible_lines(text).count("\n") == text.count("\n")
+    assert one_line(text).isprintable()
+    assert all(line.isprintable() for line in lines(text).split("\n"))
+    assert lines(text).count("\n") == text.count("\n")
 
 
 @given(st.text(alphabet=st.characters(categories=["L", "N", "P", "S"]), max_size=60))
 def test_what_can_be_seen_is_as_it_was(text):
-    assert visible(text) == visible_lines(text) == text
+    assert one_line(text) == lines(text) == text
 
 
 def test_how_it_is_spelled():
-    assert visible("a\x1b[2J\n b\u202ec\x9bd\ud800 é🎵") == "a\\x1b[2J b\\u202ec\\x9bd\\ud800 é🎵"
-    assert visible_lines("a\r\n  b\x07") == "a\\r\n  b\\x07"
+    assert one_line("a\x1b[2J\n b\u202ec\x9bd\ud800 é🎵") == "a\\x1b[2J b\\u202ec\\x9bd\\ud800 é🎵"
+    assert lines("a\r\n  b\x07") == "a\\r\n  b\\x07"
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

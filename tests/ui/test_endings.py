@@ -1,0 +1,113 @@
+"""How the program ends with its dashboard on a real terminal, over the real capture: when, and with which exit code."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from core.simulator.options import SimulatorOptions
+from core.simulator.server import Simulator
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PATIENCE = 60.0
+
+
+class Terminal:
+    """A pseudo-terminal with the program on it, and all that it has written there."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("BIEBER_TUI_")}
+        self.program = subprocess.Popen(
+            [sys.executable, "-m", "tui.cli", *arguments],
+            stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, start_new_session=True,
+            env={**kept, "TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none"},
+        )  # fmt: skip
+        os.close(theirs)
+        self.seen = b""
+
+    def read(self) -> None:
+        """What is there now; at most half a second is waited for it."""
+        if select.select([self.ours], [], [], 0.5)[0]:
+            try:
+                self.seen += os.read(self.ours, 65536)
+            except OSError:  # the other end is closed
+                time.sleep(0.05)
+
+    def until(self, words: bytes) -> None:
+        end = time.monotonic() + PATIENCE
+        while words not in self.seen:
+            assert self.program.poll() is None, f"ended before {words!r}: {self.seen[-2000:]!r}"
+            assert time.monotonic() < end, f"no {words!r}: {self.seen[-2000:]!r}"
+            self.read()
+
+    def stays(self, seconds: float) -> bool:
+        """Whether the program is still there after so many seconds."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.read()
+        return self.program.poll() is None
+
+    def press(self, keys: bytes) -> None:
+        os.write(self.ours, keys)
+
+    def exit_code(self) -> int:
+        end = time.monotonic() + PATIENCE
+        while self.program.poll() is None:
+            assert time.monotonic() < end, f"does not end: {self.seen[-2000:]!r}"
+            self.read()
+        return self.program.returncode
+
+
+@contextmanager
+def terminal(*arguments: str) -> Iterator[Terminal]:
+    on = Terminal(*arguments)
+    try:
+        yield on
+    finally:
+        if on.program.poll() is None:
+            on.program.kill()
+            on.program.wait()
+        os.close(on.ours)
+
+
+@pytest.mark.parametrize("limit", [(), ("--duration", "600")], ids=["unlimited", "limited"])
+def test_a_refusal_stays_on_the_screen_until_q_and_ends_with_its_exit_code(tmp_path, limit):
+    with (
+        Simulator(SimulatorOptions(rate=5)) as simulator,
+        terminal(
+            "--set", f"x.base_url={simulator.url}", "--set", "x.bearer_token=wrong", "--data-dir", str(tmp_path), *limit
+        ) as on,
+    ):  # fmt: skip
+        on.until(b"STOPPED")
+        assert on.stays(1.5)
+        on.press(b"q")
+        assert on.exit_code() == 3
+        on.read()
+
+
+@pytest.mark.parametrize("limit", [("--duration", "3"), ("--max-posts", "20")], ids=lambda limit: limit[0])
+def test_a_limited_run_leaves_by_itself_with_0(limit):
+    with terminal("demo", *limit) as on:
+        assert on.exit_code() == 0
+        assert b"LIVE" in on.seen
+
+
+def test_q_ends_the_demo_with_0():
+    with terminal("demo") as on:
+        on.until(b"LIVE")
+        on.press(b"q")
+        assert on.exit_code() == 0
