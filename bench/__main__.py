@@ -38,14 +38,16 @@ def main() -> int:
             cells = throughput.ask(server.address, scale=scale, repetitions=repetitions, say=_say)
         finally:
             server.kill()
+    for words in (trouble := throughput.broken(cells)):
+        _say(f"SLOWER THAN IT WAS: {words}")
     if args.quick:
         print(report.page(about, cells))
-        return 0
+        return 1 if trouble else 0
     args.json.parent.mkdir(exist_ok=True)
     args.json.write_text(json.dumps(report.results(about, cells), indent=1, ensure_ascii=False) + "\n")
     (ROOT / "docs/performance.md").write_text(report.page(about, cells))
     (ROOT / "docs/performance/throughput.svg").write_text(report.plot(cells))
-    return 0
+    return 1 if trouble else 0
 
 
 if __name__ == "__main__":
