@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --cache-dir "$(CACHE)/pip" --disable-pip-version-check
 export BIEBER_TUI_CACHE := $(CACHE)
 
-.PHONY: help setup dev demo run check format test fuzz screenshots proof bench rivals kills stops soak audit lock ferretdb build clean
+.PHONY: help setup dev demo run check format test fuzz screenshots proof bench rivals kills stops reliability soak audit lock ferretdb build clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,6 +84,10 @@ stops: dev ferretdb  ## how long a capture takes to end, in every state
 
 soak: dev  ## millions of posts through the whole path, with faults, all compared and measured (POSTS=10000000)
 	@$(BIN)/python -m tests.reliability.soak --posts $(or $(POSTS),10000000) $(SOAK_FLAGS)
+
+reliability: dev ferretdb $(VENV)/.fuzz  ## all of the above, figures into docs/reliability.md (KILLS, POSTS, FUZZ_SECONDS, PARTS)
+	$(BIN)/python -m tests.reliability --kills $(or $(KILLS),300) --posts $(or $(POSTS),1000000) \
+	  --fuzz-seconds $(FUZZ_SECONDS) $(PARTS)
 
 audit: dev  ## known vulnerabilities in the locked dependencies; what cannot be looked up is a failure too
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
