@@ -53,6 +53,7 @@ def rebuild(
     """
     rebuilt = Rebuilt()
     capture = _keep_name(db, progress, rebuilt)
+    _check_marks(db, rebuilt)
     if progress is not None and progress.capture != capture:
         progress = None
     lost_end = progress is not None and progress.seq > sequence
@@ -89,10 +90,22 @@ def _keep_name(db: sqlite3.Connection, progress: Progress | None, rebuilt: Rebui
     return str(found[0])
 
 
+def _check_marks(db: sqlite3.Connection, rebuilt: Rebuilt) -> None:
+    """The marks of who is forgotten are worth nothing without their key, and must not look as if they were."""
+    if db.execute("SELECT 1 FROM meta WHERE key = 'forget_key'").fetchone() is None:
+        lost = db.execute("DELETE FROM tombstones").rowcount
+        if lost:
+            rebuilt.notes.append(
+                f"who is forgotten is lost ({lost:,} entries): call `bieber-tui forget` for them again, or what"
+                " they post from now on is taken"
+            )
+
+
 def _forget_cursors(db: sqlite3.Connection, rebuilt: Rebuilt) -> None:
     """A cursor without its counts is worth nothing, nor the reverse: the store is sent everything again."""
     db.execute("DELETE FROM sink_cursors")
     db.execute("DELETE FROM settled")
+    db.execute("DELETE FROM forgotten WHERE target <> ''")  # counted anew when the store is known again
     rebuilt.notes.append(
         "the stores' positions are lost: everything is sent to them again, and they recognise what they have"
     )
@@ -131,8 +144,8 @@ def _count(
 
 
 def _inserted(db: sqlite3.Connection) -> dict[str, int]:
-    """How many posts of each source are accounted for: here, removed by age, or answered for by a store."""
-    there: dict[str, int] = {}
+    """How many posts of each source are accounted for: here, removed, forgotten, or answered for by a store."""
+    there: dict[str, int] = dict(db.execute("SELECT source, posts FROM forgotten WHERE target = ''").fetchall())
     for table in ("posts", "removed"):
         for source, count in db.execute(f"SELECT source, count(*) FROM {table} GROUP BY source"):  # noqa: S608
             there[source] = there.get(source, 0) + count
