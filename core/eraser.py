@@ -1,8 +1,8 @@
 """The eraser: serves requests to forget while a capture runs, in a thread of its own, and keeps the numbers true.
 
 It looks for requests twice a second: `bieber-tui forget` leaves them in the journal, and so does the writer when
-the source announces a deletion. The journal's part is done here, a sink's in the sink's own thread. No event and
-no error names who is forgotten.
+the source announces a deletion. The journal's part is done here, a sink's in the sink's own thread. Neither an
+event nor an error names who is forgotten.
 """
 
 from __future__ import annotations

@@ -32,10 +32,18 @@ NOT_SETTINGS = frozenset({f"{ENV_PREFIX}CACHE", f"{ENV_PREFIX}CRASH", f"{ENV_PRE
 SEE_LIST = "`bieber-tui settings` lists every setting."
 
 
+def _path(written: str) -> Path:
+    """A path, `~` at its beginning resolved when it names somebody's home."""
+    try:
+        return Path(written).expanduser()
+    except RuntimeError:
+        return Path(written)
+
+
 def _resolve(value: Any) -> Any:
     """Read a secret that is given as `file:PATH`; anything else is the secret itself."""
     if isinstance(value, str) and value.startswith("file:"):
-        path = Path(value.removeprefix("file:")).expanduser()
+        path = _path(value.removeprefix("file:"))
         try:
             return path.read_text(encoding="utf-8").strip()
         except OSError as error:
@@ -172,21 +180,18 @@ def config_dir() -> Path:
 
 def _profile(name: str | None) -> dict[str, Any]:
     """The TOML profile: a path, a name in the config folder, or `config` there if it exists."""
-    if name is None:
-        path = config_dir() / "config.toml"
-        if not path.is_file():
-            return {}
-    else:
-        path = Path(name).expanduser()
-        if path.suffix != ".toml" and not path.is_file():
-            path = config_dir() / f"{name}.toml"
+    path = config_dir() / "config.toml" if name is None else _path(name)
     try:
+        if name is None and not path.is_file():
+            return {}
+        if name is not None and path.suffix != ".toml" and not path.is_file():
+            path = config_dir() / f"{name}.toml"
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
             f"there is no profile {name!r}: {path} does not exist", "Name a TOML file, or create that one."
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # TOML's and Unicode's errors are ValueErrors
         raise ConfigError(
             f"the profile {path} cannot be read: {error}", "Mend the file; it must be TOML."
         ) from None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from core import __version__
 from core.errors import BieberTuiError, ConfigError, SourceRefused, Unavailable
+from core.plain import lines
 from core.private import harden
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _arm_crash_point() -> None:
 
 
 def _say(text: str) -> None:
-    print(f"bieber-tui: {text}", file=sys.stderr)  # noqa: T201 - words for the user
+    print(f"bieber-tui: {lines(text)}", file=sys.stderr)  # noqa: T201 - words for the user
 
 
 def main(argv: Sequence[str] | None = None) -> int:

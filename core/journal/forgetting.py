@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Kind = Literal["author", "post"]
 Table = Literal["posts", "versions", "filtered", "quarantine"]
 TABLES: tuple[Table, ...] = ("posts", "versions", "filtered", "quarantine")
+_KEYED = ("posts", "filtered", "removed")  # where a post is found by its id
 WINDOW = 20_000  # rows that one read looks through, so that no read keeps the write-ahead log from being trimmed
 THE_JOURNAL = ""  # the target under which the journal itself counts
 
@@ -89,8 +90,7 @@ def announce(db: sqlite3.Connection, source: str, deletion: Deletion) -> None:
         _ask(db, source, "author", deletion.author, deletion.at, thorough=True)
         return
     held = "SELECT 1 FROM {} WHERE source = ? AND id = ?"
-    tables = ("posts", "filtered", "removed")
-    if any(db.execute(held.format(table), (source, deletion.post)).fetchone() for table in tables):
+    if any(db.execute(held.format(table), (source, deletion.post)).fetchone() for table in _KEYED):
         _bury(db, source, "post", deletion.post)
         _ask(db, source, "post", deletion.post, deletion.at, thorough=False)
 
@@ -155,13 +155,16 @@ class Forgetting:
             rows = db.execute(query.format("request, source, kind, id, thorough"), values).fetchall()
         return [Subject(request, source, kind, id, bool(deep)) for request, source, kind, id, deep in rows]
 
-    def done_in_journal(self, subjects: Sequence[Subject]) -> None:
-        """No line of the journal holds them any more."""
+    def done_in_journal(self, subjects: Sequence[Subject]) -> Removed:
+        """No line of the journal holds them any more. What goes now is what retention has left of posts."""
+        removed = Removed()
         with self._journal._transaction() as db:
-            _drop_keys(db, [(subject.source, subject.id) for subject in subjects if subject.kind == "post"])
+            posts = [(subject.source, subject.id) for subject in subjects if subject.kind == "post"]
+            removed.rows = _drop_keys(db, posts)
             requests = [(subject.request,) for subject in subjects]
             db.executemany("UPDATE forget SET journal_done = 1 WHERE request = ?", requests)
             _drop_finished(db)
+        return removed
 
     # -- lines
 
@@ -207,10 +210,10 @@ class Forgetting:
             ]
             if table != "posts":
                 return removed
-            _drop_keys(db, [(held.source, held.id) for held in gone])
-            removed.rows = [(held.row, held.source) for held in taken]
-            removed.keys = {f"{held.source}:{held.id}" for held in taken}
-            _count(db, THE_JOURNAL, removed.rows)
+            rows = [(held.row, held.source) for held in taken]
+            _count(db, THE_JOURNAL, rows)
+            removed.rows = rows + _drop_keys(db, [(held.source, held.id) for held in gone])
+            removed.keys = {f"{held.source}:{held.id}" for held in gone}
             for target, cursor in db.execute(
                 "SELECT target, seq FROM sink_cursors UNION"
                 " SELECT target, NULL FROM forget_at WHERE target NOT IN (SELECT target FROM sink_cursors)"
@@ -325,10 +328,16 @@ def drop_target(db: sqlite3.Connection, target: str) -> None:
     _drop_finished(db)
 
 
-def _drop_keys(db: sqlite3.Connection, posts: Sequence[tuple[str, str]]) -> None:
-    """What else the journal keeps of posts by their keys: later versions, and what retention has left of them."""
-    for table in ("versions", "removed"):
-        db.executemany(f"DELETE FROM {table} WHERE source = ? AND id = ?", posts)  # noqa: S608
+def _drop_keys(db: sqlite3.Connection, posts: Sequence[tuple[str, str]]) -> list[tuple[int, str]]:
+    """What else the journal keeps of posts by their keys: later versions, and what retention has left of them.
+
+    The latter are returned as (0, source); they count as gone from the journal.
+    """
+    db.executemany("DELETE FROM versions WHERE source = ? AND id = ?", posts)
+    gone = "DELETE FROM removed WHERE source = ? AND id = ?"
+    left = [(0, source) for source, id in posts if db.execute(gone, (source, id)).rowcount]
+    _count(db, THE_JOURNAL, left)
+    return left
 
 
 def _ask(

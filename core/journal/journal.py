@@ -29,7 +29,7 @@ from core.journal.examine import check_contents, check_files, check_row
 from core.journal.faults import in_words
 from core.journal.forgetting import announce, drop_target
 from core.journal.place import Place
-from core.journal.progress import Progress, ProgressFile, check_progress, read_progress
+from core.journal.progress import Position, Progress, ProgressFile, check_progress, read_progress
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally, checksum
 from core.journal.retention import out_of_reach
 from core.journal.schema import check_identity, migrate
@@ -231,9 +231,14 @@ class Journal:
         now = time.monotonic()
         if at_once or now - self._noted_at >= NOTE_SECONDS:
             self._noted_at = now
+            sinks: dict[str, Position] = {}
             with self._lock, in_words(self.path):
                 last_byte_at = self._db.execute("SELECT max(last_byte_at) FROM sessions").fetchone()[0]
-            self._progress_file.write(Progress(self.capture_id, self.last_seq(), last_byte_at, self.tallies()))
+                for target, seq in self._db.execute("SELECT target, seq FROM sink_cursors").fetchall():
+                    sinks[target] = Position(seq, self._settled(target))
+            self._progress_file.write(
+                Progress(self.capture_id, self.last_seq(), last_byte_at, self.tallies(), sinks)
+            )
 
     # -- sinks
 
@@ -259,10 +264,11 @@ class Journal:
     def settled(self, target: str) -> dict[str, Settled]:
         """What the sink has answered for over its life, by source."""
         with self._lock, in_words(self.path):
-            rows = self._db.execute(
-                "SELECT source, stored, duplicate FROM settled WHERE target = ?", (target,)
-            ).fetchall()
-        return {source: Settled(stored, duplicate) for source, stored, duplicate in rows}
+            return self._settled(target)
+
+    def _settled(self, target: str) -> dict[str, Settled]:
+        rows = self._db.execute("SELECT source, stored, duplicate FROM settled WHERE target = ?", (target,))
+        return {source: Settled(stored, duplicate) for source, stored, duplicate in rows.fetchall()}
 
     # -- reading
 

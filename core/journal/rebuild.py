@@ -58,7 +58,7 @@ def rebuild(
         progress = None
     lost_end = progress is not None and progress.seq > sequence
     if salvage is not None and (salvage.lost_rows_of("sink_cursors") or salvage.lost_rows_of("settled")):
-        _forget_cursors(db, rebuilt)
+        _take_positions(db, progress, rebuilt)
     newest = db.execute("SELECT max((SELECT ifnull(max(seq), 0) FROM posts),"
                         " (SELECT ifnull(max(seq), 0) FROM sink_cursors))").fetchone()[0]  # fmt: skip
     number = max(newest, sequence, progress.seq + SKIPPED if lost_end and progress else 0)
@@ -101,10 +101,21 @@ def _check_marks(db: sqlite3.Connection, rebuilt: Rebuilt) -> None:
             )
 
 
-def _forget_cursors(db: sqlite3.Connection, rebuilt: Rebuilt) -> None:
-    """A cursor without its counts is worth nothing, nor the reverse: the store is sent everything again."""
+def _take_positions(db: sqlite3.Connection, progress: Progress | None, rebuilt: Rebuilt) -> None:
+    """A cursor without its counts is worth nothing, nor the reverse: both are taken from the progress, or none.
+
+    A position that is a little old is as good: a store recognises what it is sent again.
+    """
     db.execute("DELETE FROM sink_cursors")
     db.execute("DELETE FROM settled")
+    if progress is not None:
+        for target, position in progress.sinks.items():
+            db.execute("INSERT INTO sink_cursors VALUES (?, ?)", (target, position.seq))
+            db.executemany(
+                "INSERT INTO settled VALUES (?, ?, ?, ?)",
+                [(target, source, *astuple(counts)) for source, counts in position.settled.items()],
+            )
+        return
     db.execute("DELETE FROM forgotten WHERE target <> ''")  # counted anew when the store is known again
     rebuilt.notes.append(
         "the stores' positions are lost: everything is sent to them again, and they recognise what they have"
@@ -144,11 +155,14 @@ def _count(
 
 
 def _inserted(db: sqlite3.Connection) -> dict[str, int]:
-    """How many posts of each source are accounted for: here, removed, forgotten, or answered for by a store."""
-    there: dict[str, int] = dict(db.execute("SELECT source, posts FROM forgotten WHERE target = ''").fetchall())
-    for table in ("posts", "removed"):
-        for source, count in db.execute(f"SELECT source, count(*) FROM {table} GROUP BY source"):  # noqa: S608
-            there[source] = there.get(source, 0) + count
+    """How many posts of each source are accounted for: here, gone by age or request, or in a store."""
+    there: dict[str, int] = {}
+    for source, count in db.execute(
+        "SELECT source, count(*) FROM posts GROUP BY source UNION ALL"
+        " SELECT source, count(*) FROM removed GROUP BY source UNION ALL"
+        " SELECT source, posts FROM forgotten WHERE target = ''"
+    ):
+        there[source] = there.get(source, 0) + count
     for target, cursor in db.execute("SELECT target, seq FROM sink_cursors").fetchall():
         settled = dict(
             db.execute("SELECT source, stored + duplicate FROM settled WHERE target = ?", (target,)).fetchall()

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from core.counters import Counters
 from core.crashpoint import Point
@@ -104,6 +105,7 @@ class Campaign:
             self.sim.schedule(f"c{len(self.sim.connections) + 1}:{rng.choice(AT_CONNECT)}")
         if rng.random() < 0.15:
             self.query = (rng.choice(KEYWORDS), rng.choice(TOPICS))
+        (self.data / "x-connects.json").unlink(missing_ok=True)  # X's 50 connects in 15 minutes are soon used up
         point = self._point() if rng.random() < 0.3 else ""
         connected = len(self.sim.connections)
         program = Program(
@@ -184,6 +186,7 @@ class Campaign:
     # -- the end, and the checks
 
     def _end_well(self) -> dict[str, Any]:
+        (self.data / "x-connects.json").unlink(missing_ok=True)
         flags = (*FLAGS, *self.store, "--keywords", self.query[0], "--topic", self.query[1], "--max-posts", "100")
         program = Program(self.sim, self.data, *flags)
         try:
@@ -218,8 +221,8 @@ def run(kills: int, seed: int, folder: Path, server: FerretDB | None, check_ever
         seed=seed, rate=300, match=0.15, duplicates=0.05, edits=0.02, payload="small", keep_alive=0.3, log=folder / "sent.ndjson",
         hold_while_disconnected=False, connect_budget=10**6,
     )  # fmt: skip
-    state.LIMITS = dict.fromkeys(state.LIMITS, 10**6)  # X's 100 changes of rules in 15 minutes are soon used up
-    with Simulator(options) as sim:
+    plenty = dict.fromkeys(state.LIMITS, 10**6)  # 100 changes of rules in 15 minutes too
+    with patch.object(state, "LIMITS", plenty), Simulator(options) as sim:
         return Campaign(seed, folder, sim, server).run(kills, check_every)
 
 

@@ -137,3 +137,14 @@ def test_a_keep_alive_moves_it_once_all_that_came_before_is_durable(tmp_path):
     desk.ingest.step()
     assert desk.ingest.step() == 0
     assert desk.killed() == [(1003.0, None, CRASHED)]
+
+
+def test_a_connection_that_ends_behind_the_last_post_that_was_asked_for_moves_nothing(tmp_path):
+    """What came between that post and the end of the connection was not taken: it is in the gap too."""
+    desk = Desk(tmp_path, max_posts=2)
+    desk.at(1001.0).connection.report(SourceState.LIVE)
+    desk.at(1002.0).hear("1", "2").at(1003.0).hear("3")
+    desk.connection.report(SourceState.WAITING, "the connection was cut")
+    desk.ingest.step()
+    desk.ingest.step()
+    assert desk.killed() == [(1002.0, None, CRASHED)]
