@@ -55,9 +55,9 @@ How many times as fast, and (in brackets) how many times as little processor tim
 
 {single}
 
-Socket to durable: at {rate:,.0f} rich posts a second, from the simulator's write until the post's count is durable;
-half of the posts took {p50:.0f} ms, {p99:.0f} ms was the 99th percentile and {worst:.0f} ms the worst of {posts:,}. The
-start takes {start_cpu:.0f} ms of processor time; an idle capture has {idle_memory:.0f} MB.
+Socket to durable: at {rate:,.0f} rich posts a second, from the simulator's write until the post's count is
+durable; half of the posts took {p50:.0f} ms, {p99:.0f} ms was the 99th percentile and {worst:.0f} ms the worst of
+{posts:,}. The start takes {start_cpu:.0f} ms of processor time; an idle capture has {idle_memory:.0f} MB.
 
 Processor time a post with so many stored already ({growth_load}, {growth_posts:,} posts each):
 
