@@ -22,6 +22,9 @@ from bench.contestants import (
     compare_topical,
     measure,
 )  # fmt: skip
+from bench.growth import Point
+from bench.latency import Latency
+from bench.start import Start
 from bench.stream import LOADS, Expected, Load, Stream
 from bench.throughput import Cell, broken, ratio
 
@@ -53,6 +56,15 @@ def everything(**ours):
         cell(who, load, **(ours if who is OURS else {}))
         for load in LOADS for who in ALL if load.match == 0.1 or who not in (TWARC, LIMIT_ALL)
     ]  # fmt: skip
+
+
+POINTS = [Point(10_000, 50.0, 20_000.0), Point(1_000_000, 55.0, 18_000.0)]
+
+
+def answers(cells):
+    return report.Answers(
+        MACHINE, cells, POINTS, Latency(5000, 51.0, 88.4, 93.0), Start(250.0, 180.0, 0.004, 50_000_000)
+    )
 
 
 def test_what_is_compared_may_lack_nothing_and_have_nothing_too_much():
@@ -101,21 +113,26 @@ def test_the_guard_speaks_when_a_factor_is_lost_and_only_then():
 
 def test_the_page_has_every_figure_and_the_plot_is_a_picture():
     cells = everything(rate=4321.0)
-    page = report.page(MACHINE, cells)
+    page = report.page(answers(cells))
     assert "| bieber-tui | 4,321 (2,160 to 8,642); 50.0 µs |" in page
     assert "| bieber-tui / limit | 432% (100%)" in page
     assert all(who.name in page for who in ALL)
     assert "Medians of\n3 interleaved repetitions" in page
+    assert "stored over cost with 10,000 | 1.10 | 1.3 | 1.1 |" in page
+    assert "p99 | 88 ms | 120 ms | 50 ms |" in page
+    assert "to the first post | 250 ms |" in page
+    assert "| 1,000,000 | 55.0 |" in page
+    assert ElementTree.fromstring(report.plot_growth(POINTS)) is not None
     picture = ElementTree.fromstring(report.plot(cells))
     assert sum(part.tag.endswith("rect") for part in picture.iter()) == len(cells)
-    results = report.results(MACHINE, cells)
+    results = report.results(answers(cells))
     assert len(results["throughput"]) == len(cells)
     assert {one["other"] for one in results["ratios"]} == {SEED.name, TWARC.name, LIMIT_SAME.name, LIMIT_ALL.name}
 
 
 def test_what_a_rival_misses_is_told():
     cells = [cell(SEED, one.load, found=0.81) if one.who is SEED else one for one in everything()]
-    assert "finds 81% of the rich posts about the topic" in report.page(MACHINE, cells)
+    assert "finds 81% of the rich posts about the topic" in report.page(answers(cells))
 
 
 @pytest.mark.parametrize("who", [OURS, LIMIT_SAME, TWARC], ids=lambda who: who.name)
