@@ -93,11 +93,11 @@ audit: dev  ## known vulnerabilities in the locked dependencies; what cannot be 
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 lock: dev  ## choose and pin the newest allowed version of every dependency
-	$(BIN)/uv pip compile -q pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile -q pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	  --no-header --no-annotate -o requirements.lock
-	$(BIN)/uv pip compile -q pyproject.toml --group dev --extra web --upgrade --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile -q pyproject.toml --group dev --extra web --upgrade --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	  --no-header --no-annotate -o requirements-dev.lock
-	$(BIN)/uv pip compile -q --group fuzz --upgrade --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile -q --group fuzz --upgrade --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	  --no-header --no-annotate -o requirements-fuzz.lock
 
 build: dev  ## wheel and source archive in dist/
