@@ -280,13 +280,14 @@ def test_the_token_is_in_nothing_that_a_run_leaves_behind(tmp_path):
 
 def test_headless_loads_neither_textual_nor_rich(tmp_path):
     program = (
-        "import sys\n"
+        "import os, sys\n"
         "from core.simulator.options import SimulatorOptions\n"
         "from core.simulator.server import Simulator\n"
         "import tui.cli\n"
         "with Simulator(SimulatorOptions(rate=0, posts=20)) as sim:\n"
+        "    os.environ['BIEBER_TUI_X__BEARER_TOKEN'] = sim.options.tokens[0]\n"
         f"    code = tui.cli.main(['--no-ui', '--data-dir', {str(tmp_path)!r}, '--max-posts', '20',\n"
-        "        '--set', f'x.base_url={sim.url}', '--set', f'x.bearer_token={sim.options.tokens[0]}'])\n"
+        "        '--set', f'x.base_url={sim.url}'])\n"
         "assert code == 0\n"
         "loaded = [name for name in sys.modules if name.split('.')[0] in ('textual', 'rich', 'pymongo')]\n"
         "assert not loaded, loaded\n"

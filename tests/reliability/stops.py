@@ -114,12 +114,10 @@ def no_handshake(stage: Stage) -> Program:
 @state("connecting: the token is not given")
 def no_token(stage: Stage) -> Program:
     sim = stage.simulate("token1:no-answer")
-    keys = (
-        "--set",
-        f"x.consumer_key={sim.options.consumer_key}",
-        "--set",
-        f"x.consumer_secret={sim.options.consumer_secret}",
-    )
+    keys: list[str] = []
+    for name in ("consumer_key", "consumer_secret"):
+        (stage.folder / name).write_text(getattr(sim.options, name))
+        keys += ["--set", f"x.{name}=file:{stage.folder / name}"]
     return said(stage.run(*keys, token=""), "is connecting")
 
 

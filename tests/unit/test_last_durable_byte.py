@@ -7,15 +7,21 @@ from core.events import EventLog
 from core.feed import Feed
 from core.health import SourceState
 from core.ingest import Ingest
-from core.journal import Journal
+from core.journal import Journal, Tombstones
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.post import Post
+from core.privacy import Privacy
 from core.query import parse_topic
 from core.rates import RateHistory
 from core.settings import Settings
+from core.sources import people
 from core.windows import Windows
 from tests.clock import HeldClock
+
+
+def decode(raw: bytes) -> Post:
+    return Post(source="x", id=raw.decode(), text="music")
 
 
 class Desk:
@@ -34,7 +40,7 @@ class Desk:
             self.journal.begin_session(self.clock.now(), "x"),
             self.connection,
             queue,
-            lambda raw: Post(source="x", id=raw.decode(), text="music"),
+            Privacy("x", decode, people("x"), Tombstones(b"", frozenset())),
             parse_topic("music"),
             Ledger({}, None),
             Feed(100),
