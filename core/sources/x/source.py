@@ -29,6 +29,7 @@ from core.sources.x.answers import Ending, Failed, Kind
 from core.sources.x.auth import Credentials
 from core.sources.x.backoff import HEALTHY_AFTER, Backoff, ConnectBudget
 from core.sources.x.decode import decode, matching_rules
+from core.sources.x.deletes import announced
 from core.sources.x.filling import Filling
 from core.sources.x.framing import Lines
 from core.sources.x.memory import Left, Memory
@@ -343,6 +344,10 @@ class _Connection:
             if control := answers.in_stream(line):
                 self._take_leave(control)
                 continue
+            if news := announced(line):
+                if any(news):
+                    self._outlet.deleted(post=news.post, author=news.author)
+                continue
             if self._quiet:
                 self._quiet = False
                 self._outlet.report(SourceState.LIVE, "posts again")
@@ -410,7 +415,12 @@ def _check_url(url: str) -> None:
         parts = urlsplit(url)
         _ = parts.port  # raises when it is no number
         if parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment:
-            return
+            if "@" not in parts.netloc:
+                return
+            raise ConfigError(
+                "x.base_url holds a user name or a password, and it is shown in messages",
+                "X knows no such login: take it out. A proxy's password belongs into the variable HTTPS_PROXY.",
+            )
     except ValueError:
         pass
     raise ConfigError(
