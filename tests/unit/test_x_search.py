@@ -215,6 +215,13 @@ def test_search_is_waited_for_once_and_not_when_the_gap_is_tried_again(x):
     assert outlet.posts == [[str(LAST + 1)]]
 
 
+def test_a_post_of_other_keywords_is_not_looked_for(x):
+    gap = Gap("x", NOW - 100, NOW - 90, "cut", keywords="before", last_id=str(LAST), first_id=str(FIRST))
+    result, _ = fill(x, answers(page(LAST + 1)), gap=gap)
+    assert result.filled == "yes"
+    assert [one["query"] for one in asked(x)] == ["before", "before"]
+
+
 def test_a_gap_without_a_post_before_it_begins_with_its_time(x):
     gap = Gap("x", NOW - 100, NOW - 90, "X 503", keywords="bieber", first_id=str(FIRST))
     fill(x, KNOWN, answers(page(FIRST)), missing=Missing(gap, since=NOW - 101), backfill_overlap=7)
