@@ -19,6 +19,7 @@ from core.errors import AlreadyOwned, BieberTuiError, JournalError, Unavailable
 from core.journal import FILE_NAME, Journal
 from core.owner import Owner
 from core.plain import one_line
+from core.private import exposed
 from core.query import parse_keywords, parse_topic
 from core.settings import Settings
 
@@ -92,6 +93,8 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
             raise JournalError(f"{place} cannot be written", "Make it writable, or name a folder with --data-dir.")
         yield Finding(Mark.OK, "data dir", f"{settings.data_dir} will be made by the first capture")
         return
+    if open_to_others := exposed(settings.data_dir):
+        yield Finding(Mark.WARNING, "data dir", open_to_others)
     try:
         owner = Owner(settings.data_dir)
     except AlreadyOwned as error:

@@ -21,7 +21,7 @@ from core.clock import Clock, span
 from core.crashpoint import Point
 from core.events import EventLog
 from core.health import Health, RateLimit, SourceState
-from core.journal import GapMark, KeywordsMark, Mark
+from core.journal import Deletion, GapMark, KeywordsMark, Mark
 from core.lines import LineQueue
 from core.snapshot import Level
 
@@ -115,6 +115,10 @@ class Connection:
     def event(self, level: Level, text: str) -> None:
         """Something worth a line in the event log."""
         self._events.add(level, text)
+
+    def deleted(self, *, post: str = "", author: str = "") -> None:
+        """The source announced that something is to be kept no longer."""
+        self._queue.put(Deletion(self._clock.now(), post, author))
 
     # -- what the capture calls
 
@@ -222,7 +226,10 @@ class Connection:
     def _tell_connected(self, gap: GapMark | None, now: float, *, again: bool) -> None:
         """The connection is there: what gap of this run that ends, if any."""
         words = "connected again" if again else "connected"
-        self._events.add(Level.INFO, f"{words} after {span(now - gap.at)}: {gap.reason}" if gap else words)
+        if gap is not None:
+            length = span(now - gap.at) if now - gap.at >= 0.05 else "less than 0.1 s"
+            words = f"{words} after {length}: {gap.reason}"
+        self._events.add(Level.INFO, words)
 
     def _tell(
         self, before: SourceState, state: SourceState, reason: str, wait_until: float | None, now: float

@@ -45,6 +45,9 @@ class Point(StrEnum):
     SINK_READ = "sink-read"  # rows were read for it
     SINK_WRITTEN = "sink-written"  # it has them, its cursor does not say so
     CURSOR_MOVED = "cursor-moved"  # its cursor says so, the counters on the screen do not
+    # retention
+    LINES_REMOVED = "lines-removed"  # within the transaction that removes old lines
+    PAGES_GIVEN_BACK = "pages-given-back"  # the file is a little shorter
     # gaps and pauses
     GAP_OPENED = "gap-opened"  # within the transaction that notes it
     GAP_CLOSED = "gap-closed"  # as above

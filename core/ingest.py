@@ -17,10 +17,10 @@ from core.connection import Connection, Line
 from core.crashpoint import Point
 from core.errors import Undecodable
 from core.feed import Feed
-from core.journal import Batch, Entry, GapMark, Journal, KeywordsMark, Mark, PageMark, Rejected, Tally
+from core.journal import Batch, Deletion, Entry, GapMark, Journal, KeywordsMark, Mark, PageMark, Rejected, Tally
 from core.ledger import Ledger
 from core.lines import LineQueue
-from core.post import Post
+from core.privacy import Privacy
 from core.query import Query
 from core.rates import RateHistory
 from core.settings import Settings
@@ -43,7 +43,7 @@ class Ingest:
         session: int,
         connection: Connection,
         queue: LineQueue[Line | Mark],
-        decode: Callable[[bytes], Post],
+        privacy: Privacy,
         topic: Query,
         ledger: Ledger,
         feed: Feed,
@@ -53,13 +53,16 @@ class Ingest:
         source: str,
         late: float = 0.0,
         max_posts: int | None = None,
+        wanted: Callable[[bytes], bool] = lambda _: True,
     ) -> None:
         """`late` is the number of seconds by which posts may come out of order."""
         self._journal = journal
         self._session = session
         self._connection = connection
         self._queue = queue
-        self._decode = crashpoint.after(Point.DECODED, decode)
+        self._privacy = privacy
+        self._decode = crashpoint.after(Point.DECODED, privacy.take)
+        self._wanted = wanted
         self.topic = topic
         self._ledger = ledger
         self._feed = feed
@@ -73,6 +76,7 @@ class Ingest:
         self._held: tuple[Batch, list[FeedRow], int] | None = None  # taken, not committed yet
         self.marked = False  # a gap began or ended since somebody looked
         self.on_page: Callable[[], None] = lambda: None  # called when a page of a fill is durable
+        self.batches = 0  # rises with every step that is done
         self.committed_seq = journal.last_seq()  # rows up to here are counted, sinks may have them
 
     @property
@@ -103,6 +107,7 @@ class Ingest:
             self._commit(batch, rows)
         else:
             self._held = None
+        self.batches += 1
         return taken
 
     def _next_batch(self) -> tuple[Batch, list[FeedRow], int]:
@@ -113,10 +118,11 @@ class Ingest:
         take = crashpoint.after(Point.IN_BATCH, self._take)
         match = crashpoint.after(Point.MATCHED, self.topic.match)
         for item in items:
+            if self.full and not isinstance(item, KeywordsMark):
+                continue  # as if never read: its span belongs to the gap before the next run
             if isinstance(item, Line):
-                if not self.full:
-                    take(item, match, batch, rows)
-            elif not (isinstance(item, PageMark) and self.full):  # a page that was not taken is not reached
+                take(item, match, batch, rows)
+            else:
                 self._mark(item, batch)
         if not items and not self.full and last_byte_at != self._seen_byte_at:
             # Nothing waits, so every line up to that byte is durable: a crash's gap will begin there.
@@ -137,6 +143,9 @@ class Ingest:
                 batch.last_byte_at = mark.at  # connected: a crash's gap cannot begin earlier
         elif isinstance(mark, KeywordsMark):
             mark = self._bounds.changed(mark)
+        elif isinstance(mark, Deletion):
+            batch.deletions.append(self._privacy.deletion(mark))
+            return
         batch.gaps.append(mark)
 
     def _take(self, line: Line, match: Match, batch: Batch, rows: list[FeedRow]) -> None:
@@ -145,24 +154,29 @@ class Ingest:
         if not line.backfilled:
             batch.last_byte_at = line.at if line.until is None else line.until
         try:
-            post = self._decode(line.raw)
+            taken = self._decode(line.raw)
         except Undecodable as error:
             reason = str(error)[:QUARANTINE_REASON_LENGTH]
-            batch.quarantined.append(Rejected("", line.at, reason, line.raw))
+            batch.quarantined.append(Rejected("", line.at, reason, self._privacy.unreadable(line.raw)))
             return
         batch.consumed += 1
-        if not line.backfilled and (after := self._bounds.seen(post, line.at)) is not None:
+        if not line.backfilled and (after := self._bounds.seen(taken.judged, line.at)) is not None:
             batch.gaps.append(after)
         if self._left is not None:
             self._left -= 1
-        matched = match(post, quoted=self._settings.match.quoted)
+        if taken.kept is None:
+            return  # forgotten: it counts as filtered out, and nobody sees it
+        post, raw = taken.kept, taken.raw
+        matched = match(taken.judged, quoted=self._settings.match.quoted)
+        if matched is not None and not self._wanted(line.raw):
+            matched = None
         verdict = Verdict.FILTERED if matched is None else Verdict.MATCHED
         seq = self._feed.last_seq + len(rows) + 1
         rows.append(FeedRow(seq, post.within(SHOWN), verdict, matched or (), line.at, line.backfilled))
         if matched is not None:
-            batch.entries.append(Entry(post.id, line.at, text_hash(post.text), matched, line.backfilled, line.raw))
+            batch.entries.append(Entry(post.id, line.at, text_hash(post.text), matched, line.backfilled, raw))
         elif self._settings.journal.scope == "all":
-            batch.filtered.append(Rejected(post.id, line.at, "", line.raw))
+            batch.filtered.append(Rejected(post.id, line.at, "", raw))
 
     def _commit(self, batch: Batch, rows: list[FeedRow]) -> None:
         crashpoint.reach(Point.BEFORE_TRANSACTION)

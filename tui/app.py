@@ -130,6 +130,12 @@ class Dashboard(App[int]):
         """Colours for the inks in themes that are not ours."""
         return ink_variables(self.current_theme)
 
+    def _fatal_error(self) -> None:
+        """A bug, told without the values of local variables: they hold posts, and may hold a secret."""
+        from rich.traceback import Traceback  # noqa: PLC0415 - not needed while all is well
+
+        self.panic(Traceback(show_locals=False))
+
     def compose(self) -> ComposeResult:
         """From the top down."""
         header, numbers, rule, title, side, status, keys = self._panels

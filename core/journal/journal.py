@@ -12,13 +12,12 @@ connection of its own. Knows lines, ids and numbers, nothing of sources, queries
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 import time
 import uuid
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
 
@@ -28,11 +27,13 @@ from core.errors import JournalError
 from core.journal import gaps
 from core.journal.examine import check_contents, check_files, check_row
 from core.journal.faults import in_words
+from core.journal.forgetting import announce, drop_target
 from core.journal.place import Place
-from core.journal.progress import Progress, ProgressFile, check_progress, read_progress
+from core.journal.progress import Position, Progress, ProgressFile, check_progress, read_progress
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally, checksum
+from core.journal.retention import out_of_reach
 from core.journal.schema import check_identity, migrate
-from core.private import open_private
+from core.private import make_private
 from core.snapshot import Filled, Gap
 
 FILE_NAME = "journal.sqlite"
@@ -53,7 +54,7 @@ class Journal:
         self._lost: JournalError | None = None  # why nothing may be written any more
         progress = read_progress(folder)
         check_files(self.path, progress)
-        os.close(open_private(self.path))
+        make_private(self.path)
         with in_words(self.path):
             self._db = self._connect()
             try:
@@ -87,6 +88,7 @@ class Journal:
         # isolation_level None: transactions begin and end where this file says so.
         db = sqlite3.connect(self.path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA secure_delete = ON")  # what is forgotten leaves no bytes in the file
         return db
 
     def _capture_id(self) -> str:
@@ -107,6 +109,14 @@ class Journal:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def _alone(self) -> Iterator[sqlite3.Connection]:
+        """The connection that writes, outside of any transaction."""
+        with self._lock, in_words(self.path):
+            if self._lost is not None:
+                raise self._lost
+            yield self._db
 
     # -- runs
 
@@ -169,6 +179,8 @@ class Journal:
                     " consumed = consumed + excluded.consumed, matched = matched + excluded.matched",
                     [(batch.source, at, consumed, matched) for at, (consumed, matched) in batch.minutes.items()],
                 )
+            for deletion in batch.deletions:
+                announce(db, batch.source, deletion)
             for mark in batch.gaps:
                 gaps.apply(db, batch.source, session, mark)
             if batch.cursor is not None:
@@ -190,7 +202,8 @@ class Journal:
         matched = json.dumps(entry.matched, ensure_ascii=False)
         done = db.execute(
             "INSERT INTO posts (source, id, received_at, text_hash, matched, backfilled, raw, checksum)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS"
+            " (SELECT 1 FROM removed WHERE source = ?1 AND id = ?2) ON CONFLICT DO NOTHING",
             (
                 source,
                 entry.id,
@@ -207,7 +220,8 @@ class Journal:
         db.execute(
             "INSERT INTO versions SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS"
             " (SELECT 1 FROM posts WHERE source = ?1 AND id = ?2 AND text_hash = ?4) AND NOT EXISTS"
-            " (SELECT 1 FROM versions WHERE source = ?1 AND id = ?2 AND text_hash = ?4)",
+            " (SELECT 1 FROM versions WHERE source = ?1 AND id = ?2 AND text_hash = ?4) AND NOT EXISTS"
+            " (SELECT 1 FROM removed WHERE source = ?1 AND id = ?2 AND text_hash = ?4)",
             (source, entry.id, entry.received_at, entry.text_hash, entry.raw),
         )
         return False
@@ -217,9 +231,14 @@ class Journal:
         now = time.monotonic()
         if at_once or now - self._noted_at >= NOTE_SECONDS:
             self._noted_at = now
+            sinks: dict[str, Position] = {}
             with self._lock, in_words(self.path):
                 last_byte_at = self._db.execute("SELECT max(last_byte_at) FROM sessions").fetchone()[0]
-            self._progress_file.write(Progress(self.capture_id, self.last_seq(), last_byte_at, self.tallies()))
+                for target, seq in self._db.execute("SELECT target, seq FROM sink_cursors").fetchall():
+                    sinks[target] = Position(seq, self._settled(target))
+            self._progress_file.write(
+                Progress(self.capture_id, self.last_seq(), last_byte_at, self.tallies(), sinks)
+            )
 
     # -- sinks
 
@@ -245,10 +264,11 @@ class Journal:
     def settled(self, target: str) -> dict[str, Settled]:
         """What the sink has answered for over its life, by source."""
         with self._lock, in_words(self.path):
-            rows = self._db.execute(
-                "SELECT source, stored, duplicate FROM settled WHERE target = ?", (target,)
-            ).fetchall()
-        return {source: Settled(stored, duplicate) for source, stored, duplicate in rows}
+            return self._settled(target)
+
+    def _settled(self, target: str) -> dict[str, Settled]:
+        rows = self._db.execute("SELECT source, stored, duplicate FROM settled WHERE target = ?", (target,))
+        return {source: Settled(stored, duplicate) for source, stored, duplicate in rows.fetchall()}
 
     # -- reading
 
@@ -278,6 +298,25 @@ class Journal:
         """The life's gaps, oldest first; the last `limit` of them when it is not negative."""
         with self._lock, in_words(self.path):
             return gaps.read(self._db, limit=limit)
+
+    def drop_target(self, target: str) -> bool:
+        """Know nothing of a sink any more; False when nothing was known."""
+        with self._transaction() as db:
+            known = db.execute("DELETE FROM sink_cursors WHERE target = ?", (target,)).rowcount
+            db.execute("DELETE FROM settled WHERE target = ?", (target,))
+            drop_target(db, target)
+        return known > 0
+
+    def targets(self) -> list[str]:
+        """The sinks that this journal has fed."""
+        with self._lock, in_words(self.path):
+            rows = self._db.execute("SELECT target FROM sink_cursors ORDER BY target").fetchall()
+        return [str(target) for (target,) in rows]
+
+    def out_of_reach(self, seq: int) -> int:
+        """How many posts a sink that has got to row `seq` never had, because retention removed them before."""
+        with self._lock, in_words(self.path):
+            return out_of_reach(self._db, seq)
 
     def used_bytes(self) -> int:
         """The size of the pages in use, committed or on their way from the write-ahead log to the file."""
@@ -319,6 +358,11 @@ class Journal:
             row = self._db.execute("SELECT value FROM meta WHERE key = ?", (f"cursor:{source}",)).fetchone()
         return str(row[0]) if row else None
 
+    def trim(self) -> bool:
+        """Empty the write-ahead log, which holds older states of what was changed. False: somebody reads it."""
+        with self._lock, in_words(self.path):
+            return not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+
     def reader(self) -> JournalReader:
         """A connection of its own for one other thread."""
         with in_words(self.path):
@@ -331,6 +375,9 @@ class Journal:
         finally:
             self._progress_file.close()
             with self._lock, in_words(self.path):
+                # SQLite does this for the last connection that closes; a reader's thread may outlive this one.
+                with suppress(sqlite3.Error):
+                    self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
                 self._db.close()
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import JournalDamaged, JournalError, JournalFull
-from core.journal.examine import UNFINISHED, check_files, wal_of
+from core.journal.examine import UNFINISHED, check_files, check_shape, wal_of
 from core.journal.faults import in_words
 from core.journal.journal import FILE_NAME
 from core.journal.pages import Damaged, Value
@@ -114,8 +114,10 @@ def _whole(path: Path, progress: Progress | None) -> bool:
         check_files(path, progress)
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
-            if check_identity(db, str(path)) == 0 or db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+            version = check_identity(db, str(path))
+            if version == 0 or db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
                 return False
+            check_shape(db, version, path)
             if "checksum" in (row[1] for row in db.execute("PRAGMA table_info(posts)")):
                 for *content, found in db.execute(
                     "SELECT source, id, received_at, matched, backfilled, raw, checksum FROM posts"
@@ -278,8 +280,8 @@ class _Loader:
             content: list[Any] = [post[name] for name in ("id", "received_at", "matched", "backfilled", "raw")]
             if noted == checksum(source, *content):
                 return True
-        elif not raw or self._text_hash(source, raw) == post["text_hash"]:
-            return True  # one whose raw line was removed by age has nothing that could be checked
+        elif self._text_hash(source, raw) == post["text_hash"]:
+            return True
         self.unproven[source] = self.unproven.get(source, 0) + 1
         self._db.execute(
             "INSERT INTO quarantine VALUES (?, ?, ?, ?)", (source, post["received_at"], UNPROVEN, raw)

@@ -81,6 +81,10 @@ class Playback:
         """The gaps of a recording stay gaps."""
         return FillResult(missing.gap.filled, "it is a recording")
 
+    def wanted(self, raw: bytes) -> bool:
+        """What was recorded was wanted."""
+        return True
+
     def probe(self) -> list[str]:
         """Nothing to ask."""
         return [f"{self._recording.name} can be replayed"]

@@ -191,7 +191,7 @@ def _told(row: Row, outlet: Watched) -> None:
         assert row.words in " ".join(texts)
     else:
         again = "connected again" if lives > 1 else "connected"
-        assert re.match(rf"{again} after [\d.]+ [smhd].*: ", connected), connected
+        assert re.match(rf"{again} after (less than )?[\d.]+ [smhd].*: ", connected), connected
         assert row.words in connected
 
 

@@ -154,7 +154,10 @@ TABLE: tuple[Row, ...] = (
         3, "connect-timeout", REFUSED_FIRST, "no answer from", scene="black-hole",
         what="the first connect is never taken (a full queue drops it)",
     ),
-    Row(4, "tls-untrusted", GIVES_UP, "is not to be trusted", CA, **TLS, case="unknown authority"),
+    Row(
+        4, "tls-untrusted", GIVES_UP, "is not to be trusted", CA, **TLS, case="unknown authority",
+        what="nobody knows the certificate's authority",
+    ),
     Row(4, "tls-untrusted", GIVES_UP, "expired", CA, **TLS, case="expired", what="the certificate has expired"),
     Row(
         4, "tls-untrusted", GIVES_UP, "not yet valid", "clock", **TLS, case="not yet valid",

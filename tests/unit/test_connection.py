@@ -101,6 +101,15 @@ def test_the_log_says_how_long_a_loss_lasted_and_why_also_when_it_is_mended_at_o
     assert events(connection) == ["connected", "connected again after 0.5 s: cut in mid-stream"]
 
 
+def test_a_loss_of_a_moment_is_said_to_be_one(connection, clock):
+    connect(connection, clock, 101)
+    connection.touch(150.0)
+    clock.time = 150.01
+    connection.report(SourceState.CONNECTING, "cut")
+    connection.report(SourceState.LIVE)
+    assert events(connection)[1] == "connected again after less than 0.1 s: cut"
+
+
 def test_a_first_connection_that_took_more_than_one_try_is_a_gap_and_says_so(connection, queue, clock):
     connection.report(SourceState.CONNECTING)
     clock.time = 110.0

@@ -29,6 +29,18 @@ def journal(tmp_path):
         yield journal
 
 
+def test_once_closed_the_file_alone_holds_everything_also_while_somebody_reads(tmp_path):
+    """For whoever copies journal.sqlite and not its log."""
+    journal = Journal(tmp_path)
+    journal.commit(batch(entry("1")), journal.begin_session(0.0, "x"))
+    reader = journal.reader()
+    assert len(reader.rows_after(0, 10)) == 1
+    journal.close()
+    (tmp_path / "copy.sqlite").write_bytes(journal.path.read_bytes())
+    assert sqlite3.connect(tmp_path / "copy.sqlite").execute("SELECT id FROM posts").fetchall() == [("1",)]
+    reader.close()
+
+
 def test_a_post_is_there_once_however_often_it_is_delivered(journal):
     session = journal.begin_session(0.0, "x")
     assert journal.commit(batch(entry("1"), entry("2"), entry("1")), session) == [True, True, False]

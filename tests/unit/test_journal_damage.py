@@ -4,6 +4,7 @@ import random
 import shutil
 import sqlite3
 import struct
+from contextlib import closing
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_a_crash_in_the_middle_of_a_checkpoint_is_not_taken_for_damage(killed, t
     """The first pages were copied to the file, the others are in the log only: the header is ahead of the file."""
     folder = copy(killed, tmp_path / "copy")
     finished = copy(killed, tmp_path / "finished")
-    with sqlite3.connect(finished / NAME) as db:
+    with closing(sqlite3.connect(finished / NAME)) as db, db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     first = (finished / NAME).read_bytes()[:4096]
     before = (folder / NAME).read_bytes()
@@ -227,7 +228,7 @@ def test_whatever_page_is_damaged_no_wrong_post_is_ever_handed_out(ended, tmp_pa
 
 def test_after_a_bad_end_a_small_journal_is_read_whole(killed, tmp_path):
     """A page of nothing but an index, which no post is read through: found at the start all the same."""
-    with sqlite3.connect(f"file:{killed / NAME}?mode=ro&immutable=1", uri=True) as db:
+    with closing(sqlite3.connect(f"file:{killed / NAME}?mode=ro&immutable=1", uri=True)) as db, db:
         page = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'versions_of'").fetchone()[0]
     folder = copy(killed, tmp_path / "copy")
     with (folder / NAME).open("r+b") as file:

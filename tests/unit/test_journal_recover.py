@@ -9,14 +9,14 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from core.errors import JournalError
 from core.ingest import text_hash
-from core.journal import Batch, Entry, GapMark, Journal, Rejected, Settled, Tally
+from core.journal import Batch, Entry, Forgetting, GapMark, Journal, Rejected, Settled, Tally
 from core.journal import recover as recover_module
 from core.journal.pages import TABLE_LEAF, Damaged, Pages
 from core.journal.progress import FILE_NAME as PROGRESS
@@ -94,13 +94,13 @@ def everything() -> dict[tuple[str, str], bytes]:
 
 
 def posts_of(folder: Path) -> dict[tuple[str, str], bytes]:
-    with sqlite3.connect(folder / NAME) as db:
+    with closing(sqlite3.connect(folder / NAME)) as db, db:
         return {(source, id_): line for source, id_, line in db.execute("SELECT source, id, raw FROM posts")}
 
 
 def agrees(folder: Path) -> None:
     """The new journal is whole, its equations hold, and a capture can go on with it."""
-    with sqlite3.connect(folder / NAME) as db:
+    with closing(sqlite3.connect(folder / NAME)) as db, db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         counted = Counter(source for source, _ in db.execute("SELECT source, seq FROM posts"))
         cursor = dict(db.execute("SELECT target, seq FROM sink_cursors")).get("mongo")
@@ -305,14 +305,14 @@ def test_exact_numbers_for_a_page_that_is_gone(ended, pages_of, tmp_path):
 
 
 def tally_of(folder: Path) -> Tally:
-    with sqlite3.connect(folder / NAME) as db:
+    with closing(sqlite3.connect(folder / NAME)) as db, db:
         return Tally(*db.execute(
             "SELECT delivered, consumed, quarantined, matched, inserted, repeated FROM counters WHERE source = 'x'"
         ).fetchone())  # fmt: skip
 
 
 def last_number(folder: Path) -> int:
-    with sqlite3.connect(folder / NAME) as db:
+    with closing(sqlite3.connect(folder / NAME)) as db, db:
         return db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'posts'").fetchone()[0]
 
 
@@ -327,6 +327,43 @@ def test_a_lost_post_that_the_store_has_stays_counted(ended, pages_of, tmp_path)
     assert recovered.known_lost > 0
     assert recovered.tallies["x"] == tally_of(ended)
     agrees(folder)
+
+
+@pytest.mark.parametrize("table", ["sink_cursors", "settled"])
+def test_a_stores_position_survives_the_loss_of_its_page(ended, tmp_path, table):
+    """What was noted beside the journal stands in; without it the store is sent everything again."""
+    folder = shutil.copytree(ended, tmp_path / "data")
+    with closing(sqlite3.connect(folder / NAME)) as db:
+        root = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
+    with (folder / NAME).open("r+b") as file:
+        file.seek((root - 1) * PAGE)
+        file.write(bytes(PAGE))
+    without = shutil.copytree(folder, tmp_path / "without")
+    (without / PROGRESS).unlink()
+    recover(folder, hash_of, NOW)
+    with Journal(folder) as journal:
+        assert (journal.sink_cursor("mongo"), journal.settled("mongo")) == (50, {"x": Settled(47, 3)})
+    agrees(folder)
+    notes = recover(without, hash_of, NOW).notes
+    assert "everything is sent to them again" in notes[0]
+    with Journal(without) as journal:
+        assert (journal.sink_cursor("mongo"), journal.settled("mongo")) == (0, {})
+
+
+def test_posts_that_were_forgotten_are_not_lost(ended, tmp_path):
+    folder = shutil.copytree(ended, tmp_path / "data")
+    with Journal(folder) as journal:
+        forgetting = Forgetting(journal)
+        forgetting.erase("posts", forgetting.lines_of_post("posts", "x", "id70"), [])
+        forgetting.erase("posts", forgetting.lines_of_post("posts", "x", "id10"), [])
+        tally = journal.tallies()["x"]
+    with (folder / NAME).open("r+b") as file:
+        file.seek(30)
+        file.write(b"\xff\xff")
+    recovered = recover(folder, hash_of, NOW)
+    assert recovered.lost == {"x": 0, "bluesky": 0}
+    assert recovered.tallies["x"] == tally
+    assert ("x", "id70") not in posts_of(folder)
 
 
 def test_a_lost_end_is_an_open_gap_and_no_number_is_given_twice(killed, tmp_path):
@@ -365,7 +402,7 @@ def test_a_journal_that_is_gone_is_begun_anew_as_the_same_capture(ended, tmp_pat
 def test_a_row_that_is_not_what_was_written_goes_to_quarantine(ended, tmp_path):
     """One changed byte in a raw line, which no page tells of; and one in a row of before there were checksums."""
     folder = shutil.copytree(ended, tmp_path / "data")
-    with sqlite3.connect(folder / NAME) as db:
+    with closing(sqlite3.connect(folder / NAME)) as db, db:
         db.execute("UPDATE posts SET raw = CAST('70 other' AS BLOB) WHERE id = 'id70'")
         db.execute("UPDATE posts SET checksum = NULL")
         db.execute("UPDATE posts SET raw = CAST('80 other' AS BLOB) WHERE id = 'id80'")
@@ -379,7 +416,7 @@ def test_a_row_that_is_not_what_was_written_goes_to_quarantine(ended, tmp_path):
     recovered = recover(folder, hash_of, NOW)
     assert recovered.unproven == 2
     assert recovered.tallies["x"] == tally_of(ended) - Tally(0, 2, -2, 2, 2, 0)
-    with sqlite3.connect(folder / NAME) as db:
+    with closing(sqlite3.connect(folder / NAME)) as db, db:
         doubtful = db.execute("SELECT raw FROM quarantine WHERE reason = ?", (UNPROVEN,)).fetchall()
     assert doubtful == [(b"70 other",), (b"80 other",)]
     agrees(folder)
@@ -397,7 +434,7 @@ def test_a_journal_of_the_first_version_is_recovered_into_the_present_one(tmp_pa
     recovered = recover(tmp_path, _text_hash, NOW)
     assert (recovered.unproven, recovered.saved["quarantine"], recovered.lost) == (0, 0, {"x": 0})
     assert {id_ for _, id_ in posts_of(tmp_path)} == ids
-    with sqlite3.connect(tmp_path / NAME) as db:
+    with closing(sqlite3.connect(tmp_path / NAME)) as db, db:
         assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 

@@ -10,10 +10,11 @@ from core.connection import Connection
 from core.errors import JournalBlocked, JournalBusy, JournalFull
 from core.events import EventLog
 from core.health import SourceState
-from core.journal import Journal, Space
+from core.journal import Journal, Retention, Space
 from core.journal.space import full_words
 from core.lines import LineQueue
 from core.standstill import Standstill
+from core.units import Keep
 from core.upkeep import Upkeep, room_words
 from tests.clock import HeldClock
 
@@ -77,7 +78,8 @@ def test_warned_once_then_whenever_half_of_it_is_gone_and_when_there_is_room_aga
     clock = HeldClock()
     events = EventLog(clock)
     with Journal(tmp_path) as journal:
-        upkeep = Upkeep(journal, Space(journal.path, 200_000_000), events, clock, on_error=pytest.fail)
+        space, retention = Space(journal.path, 200_000_000), Retention(journal, Keep())
+        upkeep = Upkeep(journal, space, events, clock, retention, on_error=pytest.fail)
         for disk.free in (300_000_000, 150_000_000, 140_000_000, 75_000_000, 74_000_000, 900_000_000):
             upkeep._look()
     said = [event.text for event in events.recent()]

@@ -85,7 +85,16 @@ class _Item(msgspec.Struct):
     includes: _Includes | None = None
 
 
+class _Rule(msgspec.Struct, gc=False):
+    id: int | str | None = None
+
+
+class _Matched(msgspec.Struct):
+    matching_rules: list[_Rule] | None = None
+
+
 _fast = msgspec.json.Decoder(_Item)
+_rules = msgspec.json.Decoder(_Matched)
 
 
 def decode(raw: bytes) -> Post:
@@ -103,6 +112,14 @@ def decode(raw: bytes) -> Post:
     if not id:
         raise Undecodable("the post has no id, or one that is too long")
     return _post(id, tweet, item.includes or _Includes())
+
+
+def matching_rules(raw: bytes) -> list[str]:
+    """The ids of the rules that X sent a line for; none when it does not say, or not in the documented form."""
+    try:
+        return [_id(rule.id) for rule in _rules.decode(raw).matching_rules or ()]
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+        return []
 
 
 def _post(id: str, tweet: _Tweet, includes: _Includes) -> Post:

@@ -40,15 +40,31 @@ class Rule:
         return self.tag.startswith(TAG)
 
 
-def reconcile(client: XClient, keywords: str) -> list[str]:
-    """Make our rules at X be exactly one, with that value. Returns what is worth telling, in words.
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """How the rules stand. `others`: the ids of rules that are not ours and do not say what ours says."""
+
+    news: tuple[str, ...]  # what is worth telling, in words
+    others: frozenset[str]
+
+
+def reconcile(client: XClient, keywords: str) -> Reconciled:
+    """Make our rules at X be exactly one, with that value.
 
     Raises QueryError when X does not take the keywords (our old rules are then still there), SourceRefused when
     it takes no more rules, and Failed when a request failed.
     """
     wanted = keywords.strip()
+    rules = listed(client)
+    others = frozenset(rule.id for rule in rules if not rule.ours and rule.value.strip() != wanted)
     news: list[str] = []
-    ours = [rule for rule in listed(client) if rule.ours]
+    if others:
+        what = "a rule" if len(others) == 1 else f"{len(others):,} rules"
+        news.append(
+            f"this app has {what} of others at X, who sends and bills their posts too: they count as consumed, and"
+            " as filtered out when no rule of ours matched them"
+        )
+    ours = [rule for rule in rules if rule.ours]
     kept = next((rule for rule in ours if rule.value.strip() == wanted), None)
     if kept is None:
         crashpoint.reach(Point.RULE_NEEDED)
@@ -66,12 +82,12 @@ def reconcile(client: XClient, keywords: str) -> list[str]:
             except QueryError:
                 _add(client, ours[0].value)
                 raise
-            return news
+            return Reconciled(tuple(news), others)
         crashpoint.reach(Point.RULE_ADDED)
     if old := [rule for rule in ours if rule is not kept]:
         _delete(client, old)
         crashpoint.reach(Point.RULE_REPLACED)
-    return news
+    return Reconciled(tuple(news), others)
 
 
 def listed(client: XClient) -> list[Rule]:

@@ -28,11 +28,12 @@ from core.sources.x import answers
 from core.sources.x.answers import Ending, Failed, Kind
 from core.sources.x.auth import Credentials
 from core.sources.x.backoff import HEALTHY_AFTER, Backoff, ConnectBudget
-from core.sources.x.decode import decode
+from core.sources.x.decode import decode, matching_rules
+from core.sources.x.deletes import announced
 from core.sources.x.filling import Filling
 from core.sources.x.framing import Lines
 from core.sources.x.memory import Left, Memory
-from core.sources.x.rules import listed, reconcile
+from core.sources.x.rules import Reconciled, listed, reconcile
 from core.sources.x.search import Search, SearchClient
 from core.sources.x.stream import XClient
 from core.sources.x.transport import Breaker
@@ -86,6 +87,7 @@ class XSource:
         self._fill_breaker = Breaker()  # of `fill`
         self._rules_lock = threading.Lock()  # one reconciliation at a time
         self._rules_known = False  # our rule at X equals the keywords
+        self._others: frozenset[str] = frozenset()  # rules of this app that are not ours
         self._rule_tries = 0
         self._was_open = False  # a stream, in this run
         self._news: deque[str] = deque()  # of another thread, for the event log
@@ -133,7 +135,7 @@ class XSource:
             with self._client(self._change_breaker, XClient) as client:
                 client.authorize(self._credentials.token(client.exchange))
                 self._rules_known = False
-                self._news += reconcile(client, keywords)
+                self._take_rules(reconcile(client, keywords))
             self._keywords = keywords
             self._rules_known = True
         except QueryError:
@@ -170,6 +172,13 @@ class XSource:
     def decode(self, raw: bytes) -> Post:
         """A delivered line as a Post. Raises Undecodable, and nothing else."""
         return decode(raw)
+
+    def wanted(self, raw: bytes) -> bool:
+        """False for a post that X sent for the sake of other rules of this app only."""
+        if not self._others:
+            return True
+        rules = matching_rules(raw)
+        return not rules or not self._others.issuperset(rules)
 
     @property
     def _stopped(self) -> bool:
@@ -212,12 +221,16 @@ class XSource:
         if not self._lock_rules(self._breaker):
             raise Failed(answers.STOPPED)
         try:
-            self._news += reconcile(client, self._keywords)
+            self._take_rules(reconcile(client, self._keywords))
             self._rules_known = True
         except QueryError as error:
             raise SourceRefused(*str(error).split("\n", 1)) from None
         finally:
             self._rules_lock.release()
+
+    def _take_rules(self, rules: Reconciled) -> None:
+        self._others = rules.others
+        self._news += rules.news
 
     def _follow_up(self, outlet: Outlet, ending: Ending) -> str:
         """Do what an ending asks for; returns its reason for the next report. Raises SourceRefused."""
@@ -331,6 +344,10 @@ class _Connection:
             if control := answers.in_stream(line):
                 self._take_leave(control)
                 continue
+            if news := announced(line):
+                if any(news):
+                    self._outlet.deleted(post=news.post, author=news.author)
+                continue
             if self._quiet:
                 self._quiet = False
                 self._outlet.report(SourceState.LIVE, "posts again")
@@ -398,7 +415,12 @@ def _check_url(url: str) -> None:
         parts = urlsplit(url)
         _ = parts.port  # raises when it is no number
         if parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment:
-            return
+            if "@" not in parts.netloc:
+                return
+            raise ConfigError(
+                "x.base_url holds a user name or a password, and it is shown in messages",
+                "X knows no such login: take it out. A proxy's password belongs into the variable HTTPS_PROXY.",
+            )
     except ValueError:
         pass
     raise ConfigError(
