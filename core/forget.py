@@ -99,7 +99,8 @@ def erase_from_journal(
             if not subject.thorough:
                 erase("posts", forgetting.lines_of_post("posts", source, subject.id), [])
                 erase("filtered", forgetting.lines_of_post("filtered", source, subject.id), [])
-    forgetting.done_in_journal(subjects)
+    if subjects:
+        on_removed(forgetting.done_in_journal(subjects))
     return bool(subjects)
 
 

@@ -8,18 +8,16 @@ is down does its part when a capture or another `forget` reaches it.
 from __future__ import annotations
 
 import re
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
 from core import sinks, sources
-from core.errors import AlreadyOwned, ConfigError, JournalError, StoreRefused, Unavailable
+from core.errors import AlreadyOwned, ConfigError, StoreRefused, Unavailable
 from core.forget import Chosen, erase_from_journal, erase_from_sink, sift
-from core.journal import FILE_NAME, Forgetting, Journal, Subject
+from core.journal import FILE_NAME, Forgetting, Journal, Subject, Visit
 from core.journal.forgetting import TABLES, Kind
-from core.journal.schema import VERSION
 from core.owner import Owner
 from core.privacy import open_pseudonyms
 from core.pseudonyms import Pseudonyms
@@ -69,13 +67,12 @@ def run(
     try:
         owner = Owner(settings.data_dir)
     except AlreadyOwned:
-        _check_version(settings)
+        pass
     try:
-        with Journal(settings.data_dir) as journal:
+        with Journal(settings.data_dir) if owner else Visit(settings.data_dir) as journal:
             return _forget(
-                settings, journal, people, sink, authors, posts,
-                owned=owner is not None, dry_run=dry_run, confirm=confirm, out=out,
-            )  # fmt: skip
+                settings, journal, people, sink, authors, posts, dry_run=dry_run, confirm=confirm, out=out
+            )
     finally:
         if owner is not None:
             owner.release()
@@ -85,20 +82,19 @@ def run(
 
 def _forget(
     settings: Settings,
-    journal: Journal,
+    journal: Journal | Visit,
     people: People,
     sink: Sink | None,
     authors: Sequence[str],
     posts: Sequence[str],
     *,
-    owned: bool,
     dry_run: bool,
     confirm: Callable[[str], bool],
     out: TextIO,
 ) -> int:
     forgetting = Forgetting(journal)
+    also = [sink.target] if sink else []
     if sink is not None:
-        forgetting.know(sink.target)
         sink = _reached(sink, out)
     if authors or posts:
         pseudonyms = open_pseudonyms(settings.privacy, journal, config_dir(), settings.data_dir)
@@ -112,33 +108,16 @@ def _forget(
         if not confirm("Remove all of this for good, and take nothing of it again?"):
             out.write("nothing was removed\n")
             return 0
-        forgetting.ask(settings.source, plan.subjects, time.time())
-    if not owned:
+        forgetting.ask(settings.source, plan.subjects, time.time(), also)
+    if isinstance(journal, Visit):
         return _wait_for_capture(forgetting, out)
     erase_from_journal(forgetting, sources.people)
     out.write("the journal has forgotten it\n")
     code = _sink_part(forgetting, journal, sink, out)
     journal.trim()
     _tell_waiting(forgetting, out)
+    _tell_copies(settings, out)
     return code
-
-
-def _check_version(settings: Settings) -> None:
-    """A capture owns the journal: it must know what we leave there."""
-    path = settings.data_dir / FILE_NAME
-    try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
-            found = db.execute("PRAGMA user_version").fetchone()[0]
-        db.close()
-    except sqlite3.Error as error:
-        raise JournalError(
-            f"the journal {path} cannot be read: {error}", "Check the rights of the file."
-        ) from None
-    if found != VERSION:
-        raise JournalError(
-            f"the capture that runs on {settings.data_dir} is of another version of bieber-tui (schema {found})",
-            "Stop it, then ask again: forgetting works without a capture too.",
-        )
 
 
 def _reached(sink: Sink, out: TextIO) -> Sink | None:
@@ -254,3 +233,9 @@ def _tell_waiting(forgetting: Forgetting, out: TextIO) -> None:
             f"still to come: {target} does it when a capture, or `bieber-tui forget` alone, reaches it with its"
             " --store\n"
         )
+
+
+def _tell_copies(settings: Settings, out: TextIO) -> None:
+    """A damaged journal that was put aside holds what was in it then."""
+    for copy in sorted(settings.data_dir.glob("journal.*.sqlite")):
+        out.write(f"not looked through: {copy} is a copy of the journal; delete it if you do not need it\n")

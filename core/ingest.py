@@ -29,6 +29,7 @@ from core.windows import Windows
 
 TICK = 0.25  # seconds between two looks at the time when no line comes
 QUARANTINE_REASON_LENGTH = 200
+SHOWN = 30_000  # characters of a post that a front end gets to show: the longest of X whole, no monster of 5 MB
 
 Match = Callable[..., tuple[str, ...] | None]  # a topic's verdict on a post: the terms that matched, or None
 
@@ -171,7 +172,7 @@ class Ingest:
             matched = None
         verdict = Verdict.FILTERED if matched is None else Verdict.MATCHED
         seq = self._feed.last_seq + len(rows) + 1
-        rows.append(FeedRow(seq, post, verdict, matched or (), line.at, line.backfilled))
+        rows.append(FeedRow(seq, post.within(SHOWN), verdict, matched or (), line.at, line.backfilled))
         if matched is not None:
             batch.entries.append(Entry(post.id, line.at, text_hash(post.text), matched, line.backfilled, raw))
         elif self._settings.journal.scope == "all":

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.errors import ConfigError
-from core.journal import Deletion, Journal, Tombstones
+from core.journal import Deletion, Journal, Tombstones, Visit
+from core.journal.pseudonym_key import note_pseudonym_key, read_pseudonym_key
 from core.post import Post
 from core.pseudonyms import Pseudonyms, given_key
 from core.settings import PrivacySettings
@@ -94,13 +95,13 @@ class Privacy:
 
 
 def open_pseudonyms(
-    settings: PrivacySettings, journal: Journal, config_dir: Path, data_dir: Path
+    settings: PrivacySettings, journal: Journal | Visit, config_dir: Path, data_dir: Path
 ) -> Pseudonyms | None:
     """The pseudonyms of a capture; None when they are off. A data folder has them from its first post, or never.
 
     Raises ConfigError in words: a folder of plain posts, a folder of pseudonyms with the setting off, a lost key.
     """
-    known = journal.pseudonym_key()
+    known = read_pseudonym_key(journal)
     if not settings.pseudonymise:
         if known is None:
             return None
@@ -122,6 +123,6 @@ def open_pseudonyms(
             f"Put it back into {config_dir} or into privacy.key. If it is lost, {OTHER_FOLDER}: under another key"
             " everybody would be somebody else, and nobody can tell any more who stands behind the old names.",
         )
-    if known is None:
-        journal.set_pseudonym_key(found.fingerprint)
+    if known is None and isinstance(journal, Journal):
+        note_pseudonym_key(journal, found.fingerprint)
     return found

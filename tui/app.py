@@ -444,6 +444,10 @@ def run(controls: Controls, settings: Settings, finished: Callable[[], bool] = l
     dashboard leaves by itself. One that an error has ended stays on the screen, so that the reason can be read.
     """
     try:
+        if sys.stdin.isatty() and sys.stderr.isatty():
+            from tui.signs import settle  # noqa: PLC0415 - not on Windows, and nothing to ask without a terminal
+
+            settle(sys.stdin.fileno(), sys.stderr.fileno())
         app = Dashboard(controls, settings, finished)
         app.run()
     finally:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from core import __version__
 from core.errors import BieberTuiError, ConfigError, SourceRefused, Unavailable
+from core.plain import lines
 from core.private import harden
 
 if TYPE_CHECKING:
@@ -155,11 +156,14 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
     return overrides
 
 
-def _warn_of_unknown_variables() -> None:
-    from core.settings import read_environment
+def _warn(profile: str | None) -> None:
+    """Tell of misspelt variables, and of secrets that lie open."""
+    from core.settings import open_secrets, read_environment
 
     for variable in read_environment()[1]:
         _say(f"warning: the variable {variable} names no setting and is ignored")
+    if words := open_secrets(profile):
+        _say(f"warning: {words}")
 
 
 def _arm_crash_point() -> None:
@@ -170,7 +174,7 @@ def _arm_crash_point() -> None:
 
 
 def _say(text: str) -> None:
-    print(f"bieber-tui: {text}", file=sys.stderr)  # noqa: T201 - words for the user
+    print(f"bieber-tui: {lines(text)}", file=sys.stderr)  # noqa: T201 - words for the user
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -203,7 +207,7 @@ def _capture(arguments: list[str]) -> int:
     _add_settings(parser)
     _add_run(parser)
     args = parser.parse_args(arguments)
-    _warn_of_unknown_variables()
+    _warn(args.profile)
     return _run(args, core_settings.load(_overrides(args), args.profile), demo=False)
 
 
@@ -299,7 +303,7 @@ def _attach(arguments: list[str]) -> int:
         "--send", choices=("pause", "resume", "stop"), help="steer the capture and leave, without a screen"
     )
     args = parser.parse_args(arguments)
-    _warn_of_unknown_variables()
+    _warn(args.profile)
     if args.target not in (None, "store"):
         args.store = args.target
     settings = core_settings.load(_overrides(args), args.profile)
@@ -349,7 +353,7 @@ def _replay(arguments: list[str]) -> int:
     _add_settings(parser)
     _add_run(parser, limits=False)
     args = parser.parse_args(arguments)
-    _warn_of_unknown_variables()
+    _warn(args.profile)
     settings = core_settings.load(_overrides(args), args.profile)
     if not args.no_ui and not _has_terminal():
         raise _no_terminal()
@@ -404,7 +408,7 @@ def _serve(arguments: list[str]) -> int:
     )
     parser.add_argument("--public-url", metavar="URL", help="the address as browsers see it, behind a proxy")
     args = parser.parse_args(arguments)
-    _warn_of_unknown_variables()
+    _warn(args.profile)
     settings = core_settings.load(_overrides(args), args.profile)
     from tui import serve
 
@@ -421,7 +425,7 @@ def _check(arguments: list[str]) -> int:
     parser = _parser("check", "Is everything set up? One line a thing, with what to do. Nothing is billed.")
     _add_settings(parser)
     args = parser.parse_args(arguments)
-    _warn_of_unknown_variables()
+    _warn(args.profile)
     return check.run(core_settings.load(_overrides(args), args.profile), sys.stdout)
 
 
@@ -461,7 +465,7 @@ def _forget(arguments: list[str]) -> int:
     parser.add_argument("--yes", action="store_true", help="do not ask")
     _add_settings(parser)
     args = parser.parse_args(arguments)
-    _warn_of_unknown_variables()
+    _warn(args.profile)
 
     def confirm(question: str) -> bool:
         if args.yes:

@@ -19,6 +19,7 @@ from core.journal.records import (
 )
 from core.journal.retention import Retention, compact
 from core.journal.space import Space
+from core.journal.visit import Visit
 
 __all__ = [
     "FILE_NAME",
@@ -45,6 +46,7 @@ __all__ = [
     "Subject",
     "Tally",
     "Tombstones",
+    "Visit",
     "compact",
     "look",
 ]

@@ -22,6 +22,7 @@ from core.journal.records import Deletion, checksum
 
 if TYPE_CHECKING:
     from core.journal.journal import Journal
+    from core.journal.visit import Visit
 
 Kind = Literal["author", "post"]
 Table = Literal["posts", "versions", "filtered", "quarantine"]
@@ -97,22 +98,34 @@ def announce(db: sqlite3.Connection, source: str, deletion: Deletion) -> None:
 class Forgetting:
     """The journal's part. One object a journal and process; every method is one transaction or one read."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal | Visit) -> None:
         self._journal = journal
 
     # -- requests
 
     def know(self, target: str) -> None:
-        """That sink is fed by this journal, be it that it has not answered yet: it is asked to forget too."""
-        with self._journal._transaction() as db:
-            db.execute("INSERT OR IGNORE INTO sink_cursors VALUES (?, 0)", (target,))
+        """That sink is fed by this journal from now on, if it was not before.
 
-    def ask(self, source: str, subjects: Iterable[tuple[Kind, str]], at: float) -> None:
-        """Ask durably, and keep it from coming back from now on."""
+        What is forgotten by then it never gets; for it too that counts as stored and forgotten.
+        """
+        with self._journal._transaction() as db:
+            if db.execute("INSERT OR IGNORE INTO sink_cursors VALUES (?, 0)", (target,)).rowcount:
+                gone = "FROM forgotten WHERE target = '' ON CONFLICT DO UPDATE SET"
+                db.execute(
+                    f"INSERT INTO settled SELECT ?, source, posts, 0 {gone} stored = stored + excluded.stored",
+                    (target,),
+                )
+                db.execute(
+                    f"INSERT INTO forgotten SELECT ?, source, posts {gone} posts = posts + excluded.posts",
+                    (target,),
+                )
+
+    def ask(self, source: str, subjects: Iterable[tuple[Kind, str]], at: float, also: Sequence[str] = ()) -> None:
+        """Ask durably, and keep it from coming back from now on. `also`: sinks besides those that are fed."""
         with self._journal._transaction() as db:
             for kind, id in subjects:
                 _bury(db, source, kind, id)
-                _ask(db, source, kind, id, at, thorough=True)
+                _ask(db, source, kind, id, at, thorough=True, also=also)
 
     def tombstones(self) -> Tombstones:
         """Who and what is not taken again, as of now."""
@@ -142,20 +155,16 @@ class Forgetting:
             rows = db.execute(query.format("request, source, kind, id, thorough"), values).fetchall()
         return [Subject(request, source, kind, id, bool(deep)) for request, source, kind, id, deep in rows]
 
-    def done_in_journal(self, subjects: Sequence[Subject]) -> None:
-        """No line of the journal holds them any more, and no key of a post that retention has removed."""
+    def done_in_journal(self, subjects: Sequence[Subject]) -> Removed:
+        """No line of the journal holds them any more. What goes now is what retention has left of posts."""
+        removed = Removed()
         with self._journal._transaction() as db:
-            for subject in subjects:
-                if subject.kind == "post":
-                    gone = "DELETE FROM removed WHERE source = ? AND id = ?"
-                    _count(
-                        db,
-                        THE_JOURNAL,
-                        [(0, subject.source)] * db.execute(gone, (subject.source, subject.id)).rowcount,
-                    )
+            posts = [(subject.source, subject.id) for subject in subjects if subject.kind == "post"]
+            removed.rows = _drop_keys(db, posts)
             requests = [(subject.request,) for subject in subjects]
             db.executemany("UPDATE forget SET journal_done = 1 WHERE request = ?", requests)
             _drop_finished(db)
+        return removed
 
     # -- lines
 
@@ -201,13 +210,14 @@ class Forgetting:
             ]
             if table != "posts":
                 return removed
-            db.executemany(
-                "DELETE FROM versions WHERE source = ? AND id = ?", [(held.source, held.id) for held in taken]
-            )
-            removed.rows = [(held.row, held.source) for held in taken]
-            removed.keys = {f"{held.source}:{held.id}" for held in taken}
-            _count(db, THE_JOURNAL, removed.rows)
-            for target, cursor in db.execute("SELECT target, seq FROM sink_cursors").fetchall():
+            rows = [(held.row, held.source) for held in taken]
+            _count(db, THE_JOURNAL, rows)
+            removed.rows = rows + _drop_keys(db, [(held.source, held.id) for held in gone])
+            removed.keys = {f"{held.source}:{held.id}" for held in gone}
+            for target, cursor in db.execute(
+                "SELECT target, seq FROM sink_cursors UNION"
+                " SELECT target, NULL FROM forget_at WHERE target NOT IN (SELECT target FROM sink_cursors)"
+            ).fetchall():
                 self._pass_on(db, target, cursor, taken, changed, removed)
         return removed
 
@@ -215,13 +225,17 @@ class Forgetting:
     def _pass_on(
         db: sqlite3.Connection,
         target: str,
-        cursor: int,
+        cursor: int | None,
         taken: Sequence[Held],
         changed: Sequence[Held],
         removed: Removed,
     ) -> None:
-        """Tell a sink what to give up; what it had not answered for yet counts as stored and forgotten at once."""
-        pending = [(held.row, held.source) for held in taken if held.row > cursor]
+        """Tell a sink what to give up; what it had not answered for yet counts as stored and forgotten at once.
+
+        A sink without a cursor is not fed by this journal.
+        """
+        waiting = [cursor is not None and held.row > cursor for held in taken]
+        pending = [(held.row, held.source) for held, waits in zip(taken, waiting, strict=True) if waits]
         removed.pending[target] = pending
         counts: dict[str, int] = {}
         for _, source in pending:
@@ -234,7 +248,7 @@ class Forgetting:
         db.executemany(
             "INSERT INTO forget_posts VALUES (?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET"
             " whole = 1, counted = max(counted, excluded.counted)",
-            [(target, held.source, held.id, held.row > cursor) for held in taken],
+            [(target, held.source, held.id, waits) for held, waits in zip(taken, waiting, strict=True)],
         )
         db.executemany(
             "INSERT INTO forget_posts VALUES (?, ?, ?, 0, 0) ON CONFLICT DO NOTHING",
@@ -257,6 +271,7 @@ class Forgetting:
                     " whole = 1, counted = max(counted, excluded.counted)",
                     (target, source, id, ours),
                 )
+            _drop_keys(db, [(source, id) for id in ids])
             _count(db, target, fresh)
         return len(fresh)
 
@@ -306,12 +321,41 @@ def _bury(db: sqlite3.Connection, source: str, kind: Kind, id: str) -> None:
     db.execute("INSERT OR IGNORE INTO tombstones VALUES (?)", (mark(_key(db), kind, source, id),))
 
 
-def _ask(db: sqlite3.Connection, source: str, kind: Kind, id: str, at: float, *, thorough: bool) -> None:
+def drop_target(db: sqlite3.Connection, target: str) -> None:
+    """That sink is known no more, and is asked for nothing."""
+    for table in ("forget_at", "forget_posts", "forgotten"):
+        db.execute(f"DELETE FROM {table} WHERE target = ?", (target,))  # noqa: S608
+    _drop_finished(db)
+
+
+def _drop_keys(db: sqlite3.Connection, posts: Sequence[tuple[str, str]]) -> list[tuple[int, str]]:
+    """What else the journal keeps of posts by their keys: later versions, and what retention has left of them.
+
+    The latter are returned as (0, source); they count as gone from the journal.
+    """
+    db.executemany("DELETE FROM versions WHERE source = ? AND id = ?", posts)
+    gone = "DELETE FROM removed WHERE source = ? AND id = ?"
+    left = [(0, source) for source, id in posts if db.execute(gone, (source, id)).rowcount]
+    _count(db, THE_JOURNAL, left)
+    return left
+
+
+def _ask(
+    db: sqlite3.Connection,
+    source: str,
+    kind: Kind,
+    id: str,
+    at: float,
+    *,
+    thorough: bool,
+    also: Sequence[str] = (),
+) -> None:
     request = db.execute(
         "INSERT INTO forget (at, source, kind, id, thorough) VALUES (?, ?, ?, ?, ?)",
         (at, source, kind, id, thorough),
     ).lastrowid
     db.execute("INSERT INTO forget_at SELECT ?, target FROM sink_cursors", (request,))
+    db.executemany("INSERT OR IGNORE INTO forget_at VALUES (?, ?)", [(request, target) for target in also])
 
 
 def _drop_finished(db: sqlite3.Connection) -> None:

@@ -27,7 +27,7 @@ from core.errors import JournalError
 from core.journal import gaps
 from core.journal.examine import check_contents, check_files, check_row
 from core.journal.faults import in_words
-from core.journal.forgetting import announce
+from core.journal.forgetting import announce, drop_target
 from core.journal.place import Place
 from core.journal.progress import Position, Progress, ProgressFile, check_progress, read_progress
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally, checksum
@@ -304,6 +304,7 @@ class Journal:
         with self._transaction() as db:
             known = db.execute("DELETE FROM sink_cursors WHERE target = ?", (target,)).rowcount
             db.execute("DELETE FROM settled WHERE target = ?", (target,))
+            drop_target(db, target)
         return known > 0
 
     def targets(self) -> list[str]:
@@ -356,17 +357,6 @@ class Journal:
         with self._lock, in_words(self.path):
             row = self._db.execute("SELECT value FROM meta WHERE key = ?", (f"cursor:{source}",)).fetchone()
         return str(row[0]) if row else None
-
-    def pseudonym_key(self) -> str | None:
-        """The fingerprint of the key that made this journal's pseudonyms; None: people keep their names."""
-        with self._lock, in_words(self.path):
-            row = self._db.execute("SELECT value FROM meta WHERE key = 'pseudonym_key'").fetchone()
-        return str(row[0]) if row else None
-
-    def set_pseudonym_key(self, fingerprint: str) -> None:
-        """From its first post on, this journal holds pseudonyms made with that key."""
-        with self._transaction() as db:
-            db.execute("INSERT INTO meta VALUES ('pseudonym_key', ?)", (fingerprint,))
 
     def trim(self) -> bool:
         """Empty the write-ahead log, which holds older states of what was changed. False: somebody reads it."""

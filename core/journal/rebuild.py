@@ -53,6 +53,7 @@ def rebuild(
     """
     rebuilt = Rebuilt()
     capture = _keep_name(db, progress, rebuilt)
+    _check_marks(db, rebuilt)
     if progress is not None and progress.capture != capture:
         progress = None
     lost_end = progress is not None and progress.seq > sequence
@@ -89,6 +90,17 @@ def _keep_name(db: sqlite3.Connection, progress: Progress | None, rebuilt: Rebui
     return str(found[0])
 
 
+def _check_marks(db: sqlite3.Connection, rebuilt: Rebuilt) -> None:
+    """The marks of who is forgotten are worth nothing without their key, and must not look as if they were."""
+    if db.execute("SELECT 1 FROM meta WHERE key = 'forget_key'").fetchone() is None:
+        lost = db.execute("DELETE FROM tombstones").rowcount
+        if lost:
+            rebuilt.notes.append(
+                f"who is forgotten is lost ({lost:,} entries): call `bieber-tui forget` for them again, or what"
+                " they post from now on is taken"
+            )
+
+
 def _take_positions(db: sqlite3.Connection, progress: Progress | None, rebuilt: Rebuilt) -> None:
     """A cursor without its counts is worth nothing, nor the reverse: both are taken from the progress, or none.
 
@@ -104,6 +116,7 @@ def _take_positions(db: sqlite3.Connection, progress: Progress | None, rebuilt: 
                 [(target, source, *astuple(counts)) for source, counts in position.settled.items()],
             )
         return
+    db.execute("DELETE FROM forgotten WHERE target <> ''")  # counted anew when the store is known again
     rebuilt.notes.append(
         "the stores' positions are lost: everything is sent to them again, and they recognise what they have"
     )

@@ -93,11 +93,11 @@ class Batch:
     filtered: list[Rejected] = field(default_factory=list)  # only with journal.scope = "all"
     quarantined: list[Rejected] = field(default_factory=list)
     gaps: list[Mark] = field(default_factory=list)  # in the order in which it happened
-    deletions: list[Deletion] = field(default_factory=list)
     cursor: str | None = None
     last_byte_at: float | None = None
     minutes: dict[int, tuple[int, int]] = field(default_factory=dict)  # begin of a minute: consumed, matched
     last_id: str = ""  # the newest post so far that came over the connection
+    deletions: list[Deletion] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.delivered or self.gaps or self.deletions or self.cursor or self.last_byte_at)

@@ -109,9 +109,11 @@ def judge(
     documents: Sequence[Mapping[str, Any]] | None = None,
     *,
     complete: bool = False,
+    backfill: bool = False,
 ) -> Figures:
     """Compare all of it. `complete`: the last run has read to the end, and its store has everything.
 
+    `backfill`: gaps were filled by search, so that more lines were delivered than the connections carried.
     Raises Disagreement.
     """
     kept = read(data_dir)
@@ -126,7 +128,7 @@ def judge(
         elif record.kind in LINES:
             lines[record.connection].append(record)
     wire = _Wire(kept, lines, faults)
-    wire.compare(lost, complete=complete)
+    wire.compare(lost, complete=complete, backfill=backfill or any(row.backfilled for row in kept.rows.values()))
     if faults:
         shown = faults[:20] + ([f"… and {len(faults) - 20} more"] if len(faults) > 20 else [])
         raise Disagreement("\n".join(shown))
@@ -242,7 +244,7 @@ class _Wire:
     faults: list[str]
     in_gaps: set[str] = field(default_factory=set)
 
-    def compare(self, lost: list[tuple[int, SentRecord]], *, complete: bool) -> None:
+    def compare(self, lost: list[tuple[int, SentRecord]], *, complete: bool, backfill: bool) -> None:
         """Note every fault, and the posts about the topic that are lost in gaps."""
         self._nothing_invented(lost)
         span_of = self._connections()
@@ -270,9 +272,8 @@ class _Wire:
             if self._missing(line):
                 self._lost(line, self._gaps_after(connection, span_of), complete=complete)
         life = self.kept.counters
-        backfilled = any(row.backfilled for row in self.kept.rows.values())
         for name in ("delivered", "matched", "quarantined"):
-            if not fewest[name] <= life[name] <= (float("inf") if backfilled else most[name]):
+            if not fewest[name] <= life[name] <= (float("inf") if backfill else most[name]):
                 self.faults.append(f"{name} is {life[name]}; the wire says {fewest[name]} to {most[name]}")
 
     def _nothing_invented(self, lost: list[tuple[int, SentRecord]]) -> None:

@@ -125,14 +125,14 @@ def test_killed_there_nothing_is_twice_and_nothing_is_lost_but_what_a_gap_names(
         assert f"killed at {point}\n" in program.said()
         assert report == {}
         if point not in (Point.MIGRATION_BEGINS, Point.IN_MIGRATION, Point.MIGRATED):
-            judge(sim.sent, data, documents())
+            judge(sim.sent, data, documents(), backfill=bool(scenario.flags))
 
         program = Program(sim, data, *flags, "--keywords", NEW, *scenario.flags, "--max-posts", "100")
         code, report = program.end()
         assert code == 0, program.said()
         sent, rules = sim.sent, [rule["value"] for rule in sim.rules]
     balanced(report)
-    figures = judge(sent, data, documents())
+    figures = judge(sent, data, documents(), backfill=bool(scenario.flags))
     assert report["life"]["unique"] == figures.life["inserted"]
     assert url is None or figures.documents == figures.life["inserted"]
     assert report["life"]["pending"] == 0

@@ -73,7 +73,8 @@ def test_the_scale_is_that_of_the_bars_and_a_spike_has_its_mark():
     first = next(place for place, char in enumerate(lines[6]) if char not in " ▁")
     assert first >= 30  # before the run nothing is claimed
     assert lines[6][:first].strip() == ""
-    assert lines[7].rindex("▲") == lines[2].index(next(char for char in lines[2] if char != " "))
+    high = lines[2].index(next(char for char in lines[2] if char != " "))
+    assert high - lines[7].rindex("▲") in (0, 1)  # it may begin within a bar
 
 
 def test_each_name_has_a_filter():

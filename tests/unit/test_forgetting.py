@@ -15,11 +15,14 @@ from core.clock import SystemClock
 from core.counters import Counters
 from core.delivery import Delivery
 from core.eraser import Eraser
-from core.errors import StoreRefused, Unavailable
+from core.errors import JournalError, StoreRefused, Unavailable
 from core.events import EventLog
 from core.feed import Feed
 from core.forget import erase_from_journal, erase_from_sink
-from core.journal import Batch, Deletion, Entry, Forgetting, Journal, Rejected, Settled
+from core.ingest import text_hash
+from core.journal import Batch, Deletion, Entry, Forgetting, Journal, Rejected, Settled, Visit
+from core.journal.recover import recover
+from core.journal.schema import VERSION
 from core.ledger import Ledger
 from core.privacy import Privacy
 from core.sinks.base import Outcome
@@ -431,3 +434,112 @@ def test_what_a_killed_run_left_undone_is_done_by_the_next(filled):
         wait_until(lambda: running.life.pending == 0)
         assert (running.life.unique, running.life.forgotten) == (7, 4)
     assert forgetting.waiting_targets() == []
+
+
+def test_what_retention_has_left_of_a_post_goes_too(filled):
+    forgetting = Forgetting(filled)
+    with filled._transaction() as db:
+        db.execute(
+            "INSERT INTO removed SELECT source, id, text_hash, received_at FROM posts WHERE id IN ('1', '2')"
+        )
+        db.execute("DELETE FROM posts WHERE id IN ('1', '2')")
+    forgetting.know("memory")
+    forgetting.ask("x", [("post", "2")], 1.0)
+    sink = DictSink({"x:1": {"id": "1", "author": ANNA, "by": filled.capture_id}})
+    erase_from_journal(forgetting, sources.people)
+    erase_from_sink(forgetting, sink, filled.capture_id)
+    left = "SELECT id FROM removed ORDER BY id"
+    assert filled._db.execute(left).fetchall() == [("1",)]
+    # An announced deletion of a post that only the store has any more.
+    filled.commit(Batch("x", deletions=[Deletion(2.0, post="1")]), filled.begin_session(2.0, "x"))
+    erase_from_journal(forgetting, sources.people)
+    erase_from_sink(forgetting, sink, filled.capture_id)
+    assert filled._db.execute(left).fetchall() == []
+    assert sink.stored == {}
+    assert forgetting.forgotten("memory") == {"x": 2}  # and one that was waiting for it: a retweet of the other
+
+
+def test_a_store_that_comes_later_owes_nothing_of_what_is_forgotten(filled):
+    """Forgotten while the journal kept the record: with a store, the equations still hold, and nothing is pending."""
+    forgetting = Forgetting(filled)
+    forgetting.ask("x", [("author", ANNA)], 1.0)
+    erase_from_journal(forgetting, sources.people)
+    for _ in range(2):
+        forgetting.know("memory")
+    sink = DictSink({})
+    settle(filled, sink, 7)
+    life = Ledger(filled.tallies(), filled.settled("memory"), forgetting.forgotten("memory")).totals.life
+    assert life.imbalance() == ""
+    assert (life.unique, life.forgotten, life.pending, len(sink.stored)) == (7, 4, 0, 3)
+
+
+def test_a_store_that_is_dropped_is_asked_for_nothing(filled):
+    forgetting = Forgetting(filled)
+    forgetting.know("memory")
+    forgetting.ask("x", [("author", ANNA)], 1.0, also=["elsewhere"])
+    erase_from_journal(forgetting, sources.people)
+    assert forgetting.waiting_targets() == ["elsewhere", "memory"]
+    filled.drop_target("memory")
+    assert forgetting.waiting_targets() == ["elsewhere"]
+    assert filled.targets() == []  # a store that was only asked is not one that is fed
+    whole, _ = forgetting.to_remove("elsewhere")
+    assert sorted(whole) == [("x", "1"), ("x", "3"), ("x", "5"), ("x", "7")]
+    filled.drop_target("elsewhere")
+    assert filled._db.execute("SELECT count(*) FROM forget").fetchone() == (0,)
+
+
+def proven(source: str, raw: bytes) -> int:
+    return text_hash(sources.decoder(source)(raw).text)
+
+
+def test_a_line_without_them_still_adds_up(tmp_path):
+    """A row whose line was changed is read again without being taken for damaged, also by recover."""
+    with Journal(tmp_path) as journal:
+        fill(journal, journal.begin_session(0.0, "x"), "1234567")
+        forgetting = Forgetting(journal)
+        forgetting.ask("x", [("author", ANNA)], 1.0)
+        erase_from_journal(forgetting, sources.people)
+        reader = journal.reader()
+        rows = {row.id: row.raw for row in reader.rows_after(0, 10)}
+        reader.close()
+        assert rows["4"] != LINES["4"]
+    assert recover(tmp_path, proven, 5.0).whole
+
+
+def test_recovery_knows_the_forgotten_from_the_lost(tmp_path):
+    with Journal(tmp_path) as journal:
+        fill(journal, journal.begin_session(0.0, "x"), "1234567")
+        forgetting = Forgetting(journal)
+        forgetting.ask("x", [("author", ANNA)], 1.0)
+        erase_from_journal(forgetting, sources.people)
+        journal.end_session(1, 2.0, "stopped")
+        index = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_posts_1'"
+        page = 4096 * (journal._db.execute(index).fetchone()[0] - 1)
+    file = bytearray((tmp_path / "journal.sqlite").read_bytes())
+    file[page + 8 : page + 40] = b"\xff" * 32  # of an index: no row is lost
+    (tmp_path / "journal.sqlite").write_bytes(file)
+    recovered = recover(tmp_path, proven, 5.0)
+    assert not recovered.whole
+    assert not any(recovered.lost.values())
+    with Journal(tmp_path) as journal:
+        forgetting = Forgetting(journal)
+        assert forgetting.tombstones().has("author", "x", ANNA)
+        life = Ledger(journal.tallies(), None, forgetting.forgotten()).totals.life
+        assert (life.unique, life.forgotten) == (7, 4)
+        assert ids(journal) == ["2", "4", "6"]
+
+
+def test_a_visitor_leaves_a_request_and_nothing_else(filled, tmp_path):
+    progress = (tmp_path / "journal.progress").read_bytes()
+    with Visit(tmp_path) as visit:
+        assert visit.tallies() == filled.tallies()
+        Forgetting(visit).ask("x", [("author", ANNA)], 1.0)
+        assert Forgetting(visit).tombstones().has("author", "x", ANNA)
+    assert (tmp_path / "journal.progress").read_bytes() == progress
+    assert [subject.id for subject in Forgetting(filled).asked()] == [ANNA]
+    with pytest.raises(JournalError):
+        Visit(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    filled._db.execute(f"PRAGMA user_version = {VERSION - 1}")
+    with pytest.raises(JournalError, match="another version"):
+        Visit(tmp_path)

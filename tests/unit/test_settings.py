@@ -132,3 +132,26 @@ def test_settings_are_not_written_out_by_pickle_and_errors_show_no_value():
     with pytest.raises(ValidationError) as caught:
         settings.Settings(x={"bearer_token": ["s3cret"]})
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('topic = "jazz"\n[x]\nbearer_token = "s3cret"', True),
+        ('store = "mongodb://u:s3cret@h/db"', True),
+        ('store = "mongodb://h/db"\n[x]\nbearer_token = "file:/run/secrets/token"', False),
+        ('topic = "jazz"', False),
+        ("= =", False),
+    ],
+)
+def test_a_profile_with_a_secret_that_others_can_read_is_told(tmp_path, text, told):
+    path = tmp_path / "lab.toml"
+    path.write_text(text)
+    path.chmod(0o644)
+    words = settings.open_secrets("lab")
+    assert bool(words) is told
+    assert "s3cret" not in words
+    assert not told or f"chmod 600 {path}" in words
+    path.chmod(0o600)
+    assert settings.open_secrets("lab") == ""
+    assert settings.open_secrets(None) == settings.open_secrets("nowhere") == ""
