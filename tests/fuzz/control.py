@@ -76,7 +76,7 @@ def rules(*bodies: bytes) -> None:
         listed(client)  # type: ignore[arg-type]
     assert client.asked <= 100
     try:
-        news = reconcile(client, "music")  # type: ignore[arg-type]
+        news = reconcile(client, "music").news  # type: ignore[arg-type]
     except (QueryError, SourceRefused) as error:
         assert error.message.isprintable()
         assert len(str(error)) < 2_000
