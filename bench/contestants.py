@@ -20,6 +20,7 @@ from bench.stream import TOKEN, Expected, Stream
 
 LOOK = 0.01  # seconds between two looks at whether all is durable
 PATIENCE = 600.0  # seconds
+_GONE = os.WEXITED | os.WNOWAIT | os.WNOHANG  # asks whether a process has ended, and leaves it to be looked at
 _ID = re.compile(rb'"id":"(\d+)"')
 
 
@@ -85,7 +86,7 @@ def measure(who: Contestant, stream: Stream, folder: Path, mongodb: str, scale: 
         LIMIT_ALL: ["bench.rivals.limit", stream.url, str(posts), str(file), str(step)],
     }
     env = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "LC_ALL": "C.UTF-8", "BEARER_TOKEN": TOKEN}
-    program = _Program(["-m", *commands[who]], folder, env, stream)
+    program = Program(["-m", *commands[who]], folder, env, stream)
     program.end()
     seconds = program.ended_at - stream.began()
     expected = stream.expected(posts)
@@ -104,45 +105,54 @@ def measure(who: Contestant, stream: Stream, folder: Path, mongodb: str, scale: 
 
 def _ours(who: Contestant, stream: Stream, folder: Path, mongodb: str, posts: int) -> Run:
     journal = folder / "data" / "journal.sqlite"
-    store = ["--store", mongodb] if who is OURS_MONGODB else []
-    program = _Program(
-        ["-m", "tui.cli", "--no-ui", "--json", "--data-dir", str(journal.parent), "--set",
-         f"x.base_url={stream.url}", "--max-posts", str(posts), *store],
-        folder, {"BIEBER_TUI_X__BEARER_TOKEN": TOKEN}, stream,
-    )  # fmt: skip
-    ended = program.durable(journal, posts, stored=bool(store))
+    program = ours(
+        stream, folder, "--max-posts", str(posts), *(["--store", mongodb] if who is OURS_MONGODB else [])
+    )
+    ended = program.durable(journal, posts, stored=who is OURS_MONGODB)
     cpu = program.cpu
     program.end()
     expected = stream.expected(posts)
     with sqlite3.connect(journal) as db:
         found = compare_topical([row[0] for row in db.execute("SELECT id FROM posts")], expected, complete=True)
     db.close()
-    if store:
+    if who is OURS_MONGODB:
         found = compare_topical(_documents(mongodb), expected, complete=True)
     return Run(posts, ended - stream.began(), cpu, program.memory, found)
 
 
-class _Program:
+def ours(stream: Stream, folder: Path, *flags: str) -> Program:
+    """bieber-tui without a screen, capturing that stream into `folder`/data."""
+    command = ["-m", "tui.cli", "--no-ui", "--json", "--data-dir", str(folder / "data"), "--set",
+               f"x.base_url={stream.url}", *flags]  # fmt: skip
+    return Program(command, folder, {"BIEBER_TUI_X__BEARER_TOKEN": TOKEN}, stream)
+
+
+class Program:
     """A contestant's process, looked at while it runs."""
 
     def __init__(self, arguments: Sequence[str], folder: Path, env: dict[str, str], stream: Stream) -> None:
         self._stream = stream
         self._said = folder / "said.log"
-        self._before: float | None = None  # processor time when the first bytes were sent
+        self._before: float | None = None
         self._spent = 0.0
         self.memory = 0  # bytes, the most so far
         self.ended_at = 0.0
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BIEBER_TUI_")}
         with self._said.open("wb") as said:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, *arguments], env=inherited | env, stdout=said, stderr=said
             )
-        self._proc = Path(f"/proc/{self._process.pid}")
+        self._proc = Path(f"/proc/{self.process.pid}")
 
     @property
     def cpu(self) -> float:
         """Seconds of processor time since the first bytes were sent."""
-        return self._spent - (self._before or 0.0)
+        return self._spent - self.before
+
+    @property
+    def before(self) -> float:
+        """Seconds of processor time until the first bytes were sent."""
+        return self._before or 0.0
 
     def look(self) -> None:
         """Note processor time and memory. (rusage counts what the process was before, too.)"""
@@ -161,7 +171,7 @@ class _Program:
         deadline = time.monotonic() + PATIENCE
         db: sqlite3.Connection | None = None
         query = "SELECT consumed, inserted, (SELECT total(stored + duplicate) FROM settled) FROM counters"
-        while time.monotonic() < deadline and self._process.poll() is None:
+        while time.monotonic() < deadline and self.process.poll() is None:
             now = time.time()
             self.look()
             try:
@@ -176,15 +186,21 @@ class _Program:
             time.sleep(LOOK)
         raise Wrong(f"never durable: {self._said.read_text()}")
 
+    def stop(self) -> None:
+        """Ask it to end, and wait. Raises Wrong when that is not a good end."""
+        self.process.terminate()
+        self.end()
+
     def end(self) -> None:
         """Wait for its end. Raises Wrong when that is not a good one."""
-        while os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        while self.process.returncode is None and not os.waitid(os.P_PID, self.process.pid, _GONE):
             self.look()
             time.sleep(LOOK)
         self.ended_at = time.time()
-        self.look()
-        if self._process.wait() != 0:
-            raise Wrong(f"exit code {self._process.returncode}: {self._said.read_text()[-2000:]}")
+        if self.process.returncode is None:
+            self.look()
+        if self.process.wait() != 0:
+            raise Wrong(f"exit code {self.process.returncode}: {self._said.read_text()[-2000:]}")
 
 
 def _documents(mongodb: str) -> list[str]:

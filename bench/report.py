@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from html import escape
 from math import log10
 from statistics import median
 from typing import Any
 
 from bench.contestants import LIMIT_ALL, LIMIT_SAME, OURS, OURS_MONGODB, SEED, TWARC
+from bench.growth import LOAD, POSTS, Point
+from bench.latency import RATE, Latency
+from bench.start import Start
 from bench.stream import LOADS
 from bench.throughput import Cell, ratio
 
@@ -46,13 +50,42 @@ How many times as fast, and (in brackets) how many times as little processor tim
 {ratios}
 
 ![Posts a second](performance/throughput.svg)
+
+## What else was asked
+
+{single}
+
+Socket to durable: at {rate:,.0f} rich posts a second, from the simulator's write until the post's count is
+durable; half of the posts took {p50:.0f} ms, {p99:.0f} ms was the 99th percentile and {worst:.0f} ms the worst of
+{posts:,}. The start takes {start_cpu:.0f} ms of processor time; an idle capture has {idle_memory:.0f} MB.
+
+Processor time a post with so many stored already ({growth_load}, {growth_posts:,} posts each):
+
+{growth}
+
+![Cost of a post against the number of stored posts](performance/growth.svg)
 """
 
 
-def results(machine: dict[str, str], cells: Sequence[Cell]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """All that was measured in one run."""
+
+    machine: dict[str, str]
+    cells: Sequence[Cell]
+    growth: Sequence[Point]
+    latency: Latency
+    start: Start
+
+
+def results(answers: Answers) -> dict[str, Any]:
     """Everything that was measured, ready for JSON."""
+    cells = answers.cells
     return {
-        "machine": machine,
+        "machine": answers.machine,
+        "growth": [asdict(point) for point in answers.growth],
+        "latency_ms": asdict(answers.latency),
+        "start": asdict(answers.start),
         "throughput": [
             {
                 "payload": cell.load.payload, "match": cell.load.match, "who": cell.who.name,
@@ -76,15 +109,39 @@ def results(machine: dict[str, str], cells: Sequence[Cell]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def page(machine: dict[str, str], cells: Sequence[Cell]) -> str:
+def page(answers: Answers) -> str:
     """docs/performance.md."""
+    machine, cells, latency, start = answers.machine, answers.cells, answers.latency, answers.start
     known = ("processor", "cores", "memory", "system", "load before", "Python", "SQLite")
     return PAGE.format(
         processor=machine["processor"], cores=machine["cores"], memory=machine["memory"], system=machine["system"],
         load=machine["load before"], python=machine["Python"], sqlite=machine["SQLite"],
         packages=", ".join(f"{name} {number}" for name, number in machine.items() if name not in known),
         repetitions=len(cells[0].runs), throughput=_throughput(cells), ratios=_ratios(cells), about=_about(cells),
+        single=_single(answers), rate=RATE, p50=latency.p50, p99=latency.p99, worst=latency.worst,
+        posts=latency.posts, start_cpu=start.cpu_ms, idle_memory=start.memory / 1e6, growth_load=LOAD,
+        growth_posts=POSTS, growth=_growth(answers.growth),
     )  # fmt: skip
+
+
+def _single(answers: Answers) -> str:
+    """The goals that are one number each."""
+    grown = answers.growth[-1].cpu / answers.growth[0].cpu
+    sizes = f"{answers.growth[-1].stored:,} posts stored over cost with {answers.growth[0].stored:,}"
+    rows = (
+        (f"cost of a post with {sizes}", f"{grown:.2f}", "1.3", "1.1"),
+        (f"socket to durable at {RATE:,.0f} posts/s, p99", f"{answers.latency.p99:.0f} ms", "120 ms", "50 ms"),
+        ("`--no-ui` start to the first post", f"{answers.start.connected_ms:.0f} ms", "300 ms", "150 ms"),
+        ("idle, of a core", f"{answers.start.idle:.1%}", "1%", "0.5%"),
+    )
+    return "\n".join(
+        ["| | reached | goal | stretch |", "|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
+    )
+
+
+def _growth(points: Sequence[Point]) -> str:
+    lines = ["| stored | µs a post | posts/s |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {one.stored:,} | {one.cpu:.1f} | {one.rate:,.0f} |" for one in points)])
 
 
 def _contestants(cells: Sequence[Cell]) -> list[Any]:
@@ -130,6 +187,26 @@ def _ratios(cells: Sequence[Cell]) -> str:
     return "\n".join(lines)
 
 
+def plot_growth(points: Sequence[Point]) -> str:
+    """The cost of a post against the number of stored posts (logarithmic), from zero up; as SVG."""
+    left, top, width, height = 60, 20, 480, 200
+    most = max(point.cpu for point in points) * 1.2
+    span = max(log10(points[-1].stored / points[0].stored), 1)
+    places = [
+        (left + width * log10(point.stored / points[0].stored) / span, top + height * (1 - point.cpu / most))
+        for point in points
+    ]
+    parts = [f'<path d="M{left} {top}V{top + height}H{left + width}" class="axis"/>']
+    parts.append(f'<polyline points="{" ".join(f"{x:.0f},{y:.0f}" for x, y in places)}" class="line"/>')
+    for (x, y), point in zip(places, points, strict=True):
+        parts.append(
+            f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3" class="ours"/>'
+            f'<text x="{x:.0f}" y="{y - 8:.0f}" text-anchor="middle">{point.cpu:.1f} µs</text>'
+            f'<text x="{x:.0f}" y="{top + height + 16}" text-anchor="middle">{point.stored:,}</text>'
+        )
+    return _svg("".join(parts), left + width + 60, top + height + 28, "Cost of a post against stored posts")
+
+
 def plot(cells: Sequence[Cell]) -> str:
     """Bars of posts a second, by kind of stream, on a logarithmic scale; as SVG."""
     left, width, bar = 190, 520, 16
@@ -150,11 +227,16 @@ def plot(cells: Sequence[Cell]) -> str:
             )
             y += bar
         y += 10
+    return _svg("".join(parts), left + width + 90, y, "Posts a second, logarithmic")
+
+
+def _svg(content: str, width: int, height: int, label: str) -> str:
     style = (
         "text{font:12px sans-serif;fill:#444}.h{font-weight:bold}.ours{fill:#1d9bf0}.other{fill:#9aa5b1}"
+        ".axis{fill:none;stroke:#9aa5b1}.line{fill:none;stroke:#1d9bf0;stroke-width:2}"
         "@media(prefers-color-scheme:dark){text{fill:#ccc}}"
     )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 90} {y}" role="img" '
-        f'aria-label="Posts a second, logarithmic"><style>{style}</style>{"".join(parts)}</svg>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{label}"><style>{style}</style>{content}</svg>\n'
     )

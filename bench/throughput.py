@@ -12,8 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contestants import ALL, Contestant, Run, measure
+from bench.contestants import ALL, LIMIT_ALL, OURS, SEED, TWARC, Contestant, Run, measure
 from bench.stream import LOADS, Load, Stream
+
+# Processor time of the other over ours, at least: about half of what is reached, so that a noisy machine cannot
+# break it and a lost factor of two can. Ratios of one run, on small posts of which 10 % match.
+GUARD = ((OURS, SEED, 4.0), (OURS, TWARC, 0.8), (OURS, LIMIT_ALL, 0.14))
 
 # Matches change nothing for these two: they keep every line.
 KEEPS_ALL = {"twarc2", "limit, all rows"}
@@ -71,3 +75,12 @@ def ratio(cells: Sequence[Cell], load: Load, ours: Contestant, other: Contestant
         and (cell.load == load or other.name in KEEPS_ALL)
     )  # fmt: skip
     return against.cpu / base.cpu if cpu else base.rate / against.rate
+
+
+def broken(cells: Sequence[Cell]) -> list[str]:
+    """What the guard has to say, in words; nothing when all is well."""
+    return [
+        f"{ours.name} takes 1/{found:.2f} of the processor time of {other.name}; it should be 1/{least:g} at most"
+        for ours, other, least in GUARD
+        if (found := ratio(cells, LOADS[0], ours, other, cpu=True)) < least
+    ]

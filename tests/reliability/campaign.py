@@ -63,9 +63,7 @@ class Tally:
     kills: int = 0
     at_points: Counter[str] = field(default_factory=Counter)
     in_states: Counter[str] = field(default_factory=Counter)  # of the connection, when it was killed
-    stops: int = 0
-    commands: Counter[str] = field(default_factory=Counter)
-    store_kills: int = 0
+    done: Counter[str] = field(default_factory=Counter)  # commands, stops in good order, kills of the store
 
 
 class Campaign:
@@ -143,7 +141,7 @@ class Campaign:
     def _kill_store(self, program: Program) -> None:
         if self.server and self.server.alive:
             self.server.kill()
-            self.tally.store_kills += 1
+            self.tally.done["store killed"] += 1
             self._sleep(program, self.rng.uniform(0.0, 0.7))
             if self.rng.random() < 0.5:
                 self.server.start()
@@ -155,7 +153,7 @@ class Campaign:
             program.process.stdin.flush()
         except BrokenPipeError:
             return  # it died at a crash point
-        self.tally.commands[command.partition(" ")[0]] += 1
+        self.tally.done[command.partition(" ")[0]] += 1
 
     def _sleep(self, program: Program, seconds: float) -> None:
         self._until(program, lambda: False, seconds)
@@ -173,7 +171,7 @@ class Campaign:
         program.kill()
         said, code = program.said(), program.process.returncode
         if code in (0, 130, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP):  # but for 0, before it had begun
-            self.tally.stops += 1
+            self.tally.done["stop"] += 1
             return
         if code != -signal.SIGKILL:
             raise Disagreement(f"the program failed: exit code {code}\n{said}")

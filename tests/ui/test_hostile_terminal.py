@@ -34,7 +34,7 @@ ITS_OWN = re.compile(
 
 def command(url: str, token: str, folder: object, *flags: str) -> tuple[list[str], dict[str, str]]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BIEBER_TUI_")}
-    for name in ("COLORTERM", "NO_COLOR"):
+    for name in ("COLORTERM", "NO_COLOR", "COLUMNS", "LINES"):
         environment.pop(name, None)
     environment |= {"TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none", "BIEBER_TUI_X__BEARER_TOKEN": token}
     return [

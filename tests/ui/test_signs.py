@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -65,14 +64,15 @@ def test_no_column_moves_in_tmux(tmp_path):
         try:
             subprocess.run(
                 ["tmux", "-L", socket, "-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "30", "env", *given, *words],
-                env={**os.environ, "LC_ALL": "C.UTF-8"}, check=True,
+                env={**environment, "LC_ALL": "C.UTF-8"}, check=True,
             )  # fmt: skip
             wait_until(lambda: AS_THEY_ARE in tmux("capture-pane", "-p"), 100)
             time.sleep(0.5)
-            lines = [line for line in tmux("capture-pane", "-p").splitlines() if "│" in line]
+            pane = tmux("capture-pane", "-p")
+            lines = [line for line in pane.splitlines() if "│" in line]
         finally:
             tmux("kill-server")
-    assert len(lines) > 10
+    assert len(lines) > 10, pane
     assert {cells_in_tmux(line.partition("│")[0]) for line in lines} == {81 - 1}, lines
 
 
