@@ -3,9 +3,9 @@
     reader (source) → bounded queue → writer (decode, match, journal) → one thread a sink
 
 It is the only part that knows all four. Front ends, whichever they are, have five calls: `snapshot`, `pause`,
-`resume`, `change_query` and `stop`. The reader never waits for a sink or for a screen, and no error of theirs
-reaches it. When the capture ends by itself (a refusal, --max-posts, --duration) it sets `ended`; whoever started
-it then calls `stop()`.
+`resume`, `change_query` and `stop`; and `archive` for what is stored. The reader never waits for a sink or for a
+screen, and no error of theirs reaches it. When the capture ends by itself (a refusal, --max-posts, --duration) it
+sets `ended`; whoever started it then calls `stop()`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from dataclasses import asdict, dataclass
 
 from core import sinks, sources
+from core.archive import Archive
 from core.clock import Clock, SystemClock, iso
 from core.connection import Connection, Line
 from core.counters import Counters
@@ -28,6 +29,7 @@ from core.journal import GapMark, Journal
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.owner import Owner
+from core.post import Post
 from core.query import parse_keywords, parse_topic
 from core.rates import RateHistory
 from core.settings import Settings
@@ -45,6 +47,10 @@ class Limits:
 
     max_posts: int | None = None  # consumed posts of this run, second deliveries included
     duration: float | None = None  # seconds
+
+
+def _decode(source: str, raw: bytes) -> Post:
+    return sources.decoder(source)(raw)
 
 
 class Capture:
@@ -76,6 +82,7 @@ class Capture:
         self._rates = RateHistory(self._started_at)
         self._feed = Feed(settings.ui.feed_size)
         self._session = journal.begin_session(self._started_at, source.name)
+        self.archive = Archive(journal, _decode, clock)
         self._ledger = Ledger(journal.tallies(), journal.settled(sink.target) if sink else None)
         self._ingest = Ingest(
             journal=journal,
@@ -141,7 +148,7 @@ class Capture:
         return Delivery(
             sink,
             self._journal,
-            decode=lambda source, raw: sources.decoder(source)(raw),
+            decode=_decode,
             limit=lambda: self._ingest.committed_seq,
             on_settled=self._ledger.settled,
             on_refused=self._end,

@@ -70,7 +70,14 @@ CREATE TABLE sessions (
 ) STRICT;
 """
 
-STEPS: tuple[str, ...] = (_V1,)
+# Posts that somebody marked on the screen, whether the journal holds them or not.
+_STARS = """
+CREATE TABLE stars (
+    source TEXT NOT NULL, id TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (source, id)
+) STRICT, WITHOUT ROWID;
+"""
+
+STEPS: tuple[str, ...] = (_V1, _STARS)
 VERSION = len(STEPS)
 
 
