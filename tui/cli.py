@@ -87,6 +87,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-posts", type=_positive_count, metavar="N", help="stop once N posts are consumed and settled"
     )
+    group.add_argument("--fps", metavar="N", help="paint the dashboard at most so often per second (10)")
     group.add_argument("--log-format", choices=("text", "json"), help="how the log lines of --no-ui look")
     group.add_argument("--json", action="store_true", help="print the final report as one JSON object on stdout")
 
@@ -118,8 +119,9 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
     for name in ("source", "keywords", "topic", "store", "data_dir"):
         if getattr(args, name) is not None:
             overrides[name] = getattr(args, name)
-    if getattr(args, "log_format", None):
-        overrides["log.format"] = args.log_format
+    for flag, name in (("log_format", "log.format"), ("fps", "ui.fps")):
+        if getattr(args, flag, None):
+            overrides[name] = getattr(args, flag)
     return overrides
 
 
@@ -207,6 +209,10 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
         raise ConfigError(
             "there is no terminal to draw in", "Add --no-ui for log lines, or run it in a terminal (ssh -t, tmux)."
         )
+    if not args.no_ui:
+        from tui.keymap import resolve
+
+        resolve(settings.ui.keymap, settings.ui.keys)  # keys that cannot be are told before anything starts
     capture = Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
     if args.no_ui:
         from core import headless

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from core.filter import Wanted, compile_filter
 from core.post import Ref
 from core.settings import Settings, UiSettings
 from core.snapshot import Verdict
@@ -12,7 +13,14 @@ from tests.ui.test_actions import app_with, until
 from tui.app import Dashboard
 from tui.dialogs.detail import PostSheet, draw_post
 from tui.feed_text import draw_empty
-from tui.ring import Ring
+from tui.keymap import resolve
+from tui.ring import Ring, Show
+
+KEYS = resolve()
+
+
+def look_for(ring: Ring, wanted: Wanted) -> None:
+    ring.look_for(wanted, compile_filter(wanted))
 
 
 def text(lines) -> str:
@@ -23,19 +31,19 @@ def test_the_filter_works_on_a_frozen_feed_and_what_waits_is_counted_by_it():
     ring = Ring(1000)
     ring.add(scenes.rows(1, 100))
     ring.freeze()
-    ring.filter("ORCHESTRA")
+    look_for(ring, Wanted("ORCHESTRA"))
     shown = len(ring.shown)
     assert 0 < shown < 20
     ring.add(scenes.rows(101, 200))
     assert len(ring.shown) == shown
     assert 0 < ring.waiting < 20
-    ring.filter("")
+    look_for(ring, Wanted())
     assert ring.waiting == sum(row.verdict is not Verdict.FILTERED for row in scenes.rows(101, 200))
 
 
 def test_what_waits_is_appended_to_a_frozen_list_which_stays_bounded():
     ring = Ring(50)
-    ring.only_matched = False
+    ring.show = Show.ALL
     ring.add(scenes.rows(1, 50))
     ring.freeze()
     gone = 0
@@ -71,9 +79,12 @@ async def test_another_mode_keeps_the_row_that_was_read_in_view():
         await until(lambda: app.feed.ring.shown)
         await pilot.press("home", "pagedown", "pagedown")
         await pilot.pause()
-        first = app.feed.ring.shown[app.feed._top]
-        await pilot.press("t")
-        assert app.feed.ring.shown[app.feed._top] is first
+        reading, line = app.feed.current(), app.feed._cursor_index() - app.feed._top
+        for show in (Show.CONTEXT, Show.ALL, Show.MATCHED):
+            await pilot.press("t")
+            assert app.feed.ring.show is show
+            assert app.feed.current() is reading
+            assert app.feed._cursor_index() - app.feed._top == line
 
 
 async def test_left_and_right_go_to_the_neighbours_of_an_open_post():
@@ -133,10 +144,10 @@ def replace_post(row, **fields):
 
 def test_an_empty_feed_says_what_is_waited_for_in_each_case():
     ring = Ring(100)
-    assert "Waiting for the first post" in text(draw_empty(scenes.EMPTY, ring, 80))
-    assert "paused" in text(draw_empty(replace(scenes.PAUSED, last_seq=0), ring, 80))
-    assert "has ended" in text(draw_empty(replace(scenes.STOPPED, last_seq=0), ring, 80))
-    assert "none of them is about" in text(draw_empty(scenes.LIVE, ring, 80))
-    assert "Waiting 12 s" in text(draw_empty(replace(scenes.WAITING, last_seq=0), ring, 80))
-    ring.filter("zzz")
-    assert "clear the filter" in text(draw_empty(scenes.LIVE, ring, 80))
+    assert "Waiting for the first post" in text(draw_empty(scenes.EMPTY, ring, None, 80, KEYS))
+    assert "paused" in text(draw_empty(replace(scenes.PAUSED, last_seq=0), ring, None, 80, KEYS))
+    assert "has ended" in text(draw_empty(replace(scenes.STOPPED, last_seq=0), ring, None, 80, KEYS))
+    assert "none of them is about" in text(draw_empty(scenes.LIVE, ring, None, 80, KEYS))
+    assert "Waiting 12 s" in text(draw_empty(replace(scenes.WAITING, last_seq=0), ring, None, 80, KEYS))
+    look_for(ring, Wanted("zzz"))
+    assert "clear the filter" in text(draw_empty(scenes.LIVE, ring, None, 80, KEYS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from textual.widgets import Input
 
 from core.settings import Settings, UiSettings
 from tests.ui import scenes
@@ -24,7 +23,8 @@ async def settle(pilot):
             break
         await pilot.pause(0.05)
     pilot.app._ticker.stop()
-    pilot.app._paint()
+    await pilot.app.workers.wait_for_complete()
+    pilot.app.paint()
     await pilot.pause()
 
 
@@ -33,9 +33,6 @@ def press(*keys):
         await settle(pilot)
         await pilot.press(*keys)
         await pilot.app.workers.wait_for_complete()
-        for field in pilot.app.screen.query(Input):
-            field.cursor_blink = False  # a slow machine would see the cursor go
-            field._cursor_visible = True
         await pilot.pause(0.3)
 
     return before
@@ -56,7 +53,7 @@ def test_frozen(snap_compare, size):
         await pilot.press("up", "up", "up")
         pilot.app._controls.say(*scenes.rows(201, 260))
         pilot.app._tick()
-        pilot.app._paint()
+        pilot.app.paint()
         await pilot.pause(0.3)
 
     assert snap_compare(dashboard(), terminal_size=size, run_before=before)

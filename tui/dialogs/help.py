@@ -1,12 +1,13 @@
-"""Help: every key, from the action table, and what the numbers and signs mean."""
+"""Help: the keys of the place where one is, then every key, and what numbers and signs mean."""
 
 from __future__ import annotations
 
 from itertools import groupby
 
-from tui.actions import ACTIONS, key_names
+from tui.actions import ACTIONS, Place
 from tui.dialogs.sheet import Sheet
 from tui.ink import Line, pad, wrap
+from tui.keymap import ALWAYS_QUITS, Keys
 
 NUMBERS = (
     ("TOTAL", "posts received; a post delivered twice counts twice"),
@@ -23,21 +24,32 @@ SIGNS = (
     ("=", "a duplicate (dim)"),
     ("·", "not about the topic (dim)"),
     ("«", "fetched afterwards, to fill a gap"),
+    ("★", "has a star"),
     ("● ○", "live; connected, but nothing to say"),
     ("▲ ‖ ■", "waiting or stalled; paused; stopped"),
 )
 
 
-def draw_help(width: int) -> list[Line]:
-    """The whole help in lines of `width` cells."""
+def draw_help(width: int, place: Place, keys: Keys) -> list[Line]:
+    """The whole help in lines of `width` cells, the keys of the place first."""
     lines: list[Line] = []
+    if place is not Place.DASHBOARD:
+        here = [action for action in ACTIONS if place in action.places]
+        lines += _section(
+            f"Here, in {place}", [(keys.names(action.id), action.description) for action in here], width, "key"
+        )
     for group, actions in groupby(
         sorted(ACTIONS, key=lambda action: _ORDER.index(action.group)), lambda a: a.group
     ):
-        lines += _section(group, [(key_names(action), action.description) for action in actions], width, "key")
+        listed = [action for action in actions if Place.DASHBOARD in action.places]
+        lines += _section(group, [(keys.names(action.id), action.description) for action in listed], width, "key")
     lines += _section("Numbers", NUMBERS, width, "strong")
     lines += _section("Signs", SIGNS, width, "strong")
-    lines.append((("Wheel and scroll bar freeze the feed, a click opens a post. Times are UTC.", "dim"),))
+    for words in (
+        "Wheel and scroll bar freeze the feed, a click opens a post, what is selected is copied. Times are UTC.",
+        f"{ALWAYS_QUITS} quits from everywhere. [ui.keys] in a profile gives every action other keys.",
+    ):
+        lines += [((text, "dim"),) for text in wrap(words, width)]
     return lines
 
 
@@ -56,6 +68,6 @@ def _section(
     return [*lines, ()]
 
 
-def help_sheet() -> Sheet:
+def help_sheet(place: Place, keys: Keys) -> Sheet:
     """The help as a sheet."""
-    return Sheet("Keys and words", draw_help)
+    return Sheet("Keys and words", lambda width: draw_help(width, place, keys), f"{keys.name('close')} close")
