@@ -16,7 +16,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -28,7 +29,7 @@ from textual.timer import Timer
 
 from core.errors import BieberTuiError, Unavailable
 from core.settings import Settings
-from core.snapshot import Snapshot
+from core.snapshot import Event, Level, Snapshot
 from tui.actions import BY_ID, Place
 from tui.beside import Beside
 from tui.controls import Archive, Controls
@@ -49,6 +50,7 @@ from tui.view import View
 if TYPE_CHECKING:
     from textual.command import Provider
     from textual.driver import Driver
+    from textual.filter import LineFilter
 
 NUMBERS_EVERY = 0.25  # seconds between two paintings of everything but the feed
 UNFOCUSED_FPS = 4.0
@@ -94,6 +96,7 @@ class Dashboard(App[int]):
         self.use_command_palette = True
         if not settings.ui.animation:
             self.animation_level = "none"
+        self._ascii = settings.ui.ascii
         self._controls = controls
         self._finished = finished
         self._fps = float(settings.ui.fps)
@@ -104,16 +107,18 @@ class Dashboard(App[int]):
         self._last_tick = self._last_numbers = 0.0
         self._stopping = False
         self._ticker: Timer | None = None
-        self._problem = problem
+        # What happened to the screen itself: in the log beside the capture's events.
+        self._events = [Event(0, self.snapshot.at, Level.WARNING, problem)] if problem else []
         for theme in OWN:
             self.register_theme(theme)
         self.view = View(self, settings.ui, memory or Memory(), folder)
         wanted = MONOCHROME if plain else self.view.wanted_theme
         if wanted not in self.available_themes:
             theme_key = self.keys.name("theme")
-            self._problem = self._problem or f"There is no theme {wanted!r}; {theme_key} goes through them."
+            problem = problem or f"There is no theme {wanted!r}; {theme_key} goes through them."
             wanted = "bieber"
         self.theme = wanted
+        self._problem = problem
 
         # Widgets are held here and not looked up: a last tick may come while the screen is being taken down.
         self.stream = Stream(controls.archive, settings.ui.feed_size, self.keys)
@@ -140,6 +145,15 @@ class Dashboard(App[int]):
         from tui.terminal import LastingDriver  # noqa: PLC0415 - does not exist on Windows
 
         return LastingDriver
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What is done to every line on its way to the terminal."""
+        filters = super().get_line_filters()
+        if not self._ascii:
+            return filters
+        from tui.plain import AsciiSigns  # noqa: PLC0415 - only where it is asked for
+
+        return [*filters, AsciiSigns()]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colours for the inks in themes that are not ours."""
@@ -378,7 +392,8 @@ class Dashboard(App[int]):
         """Read the event log."""
         from tui.dialogs.log import log_sheet  # noqa: PLC0415
 
-        self.push_screen(log_sheet(self.snapshot, self.keys))
+        events = sorted((*self.snapshot.events, *self._events), key=lambda event: event.at)
+        self.push_screen(log_sheet(replace(self.snapshot, events=tuple(events)), self.keys))
 
     # The program.
 

@@ -58,7 +58,6 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
         self.cursor: int | None = None  # sequence number of the row under the cursor
         self._drawn: LRUCache[tuple[int, int, bool, bool], Strip] = LRUCache(500)
         self._moving = False  # we scroll ourselves just now: it is not the user
-        self._pointed = False  # the mouse is over the feed: its strips need marks
 
     @property
     def reading(self) -> Reading:
@@ -275,7 +274,8 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
         if self._moving or round(old_value) == round(new_value):
             return
         if new_value < old_value:
-            if not self.ring.frozen:
+            # A screen that became higher scrolls as well, and ends where it ended: nobody went up.
+            if not self.ring.frozen and round(new_value) < self.max_scroll_y:
                 self.ring.freeze()
                 self.post_message(self.Moved())
             if new_value < NEAR:
@@ -295,17 +295,8 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
 
     # The mouse.
 
-    def on_enter(self) -> None:
-        """The mouse came."""
-        self._pointed = True
-
-    def on_leave(self) -> None:
-        """The mouse went."""
-        self._pointed = False
-
     def on_mouse_down(self) -> None:
         """What may become a selection stands still."""
-        self._pointed = True
         self.freeze()
 
     def on_click(self, event: events.Click) -> None:
@@ -330,9 +321,7 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
         index = self._top + y
         if index >= len(self.shown):
             return Strip.blank(width, self.rich_style)
-        strip = self._strip(index)
-        # Marks for the mouse cost more than a row that was drawn before: only when they can be asked for.
-        return selectable(self, strip, index) if self._pointed or self.text_selection else strip
+        return selectable(self, self._strip(index), index)
 
     def _strip(self, index: int) -> Strip:
         """The row at that place, drawn for the present width."""

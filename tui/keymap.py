@@ -121,8 +121,14 @@ def _key(written: str, action: str) -> str:
     written = written.strip()
     *modifiers, last = [written] if len(written) == 1 else written.replace("++", "+plus").split("+")
     modifiers = [modifier.lower() for modifier in modifiers]
+    if "ctrl" in modifiers:
+        last = last.lower()  # a terminal cannot tell the two
     last = _character_to_key(last) if len(last) == 1 else _WRITTEN.get(last.lower(), last.lower())
-    if (len(last) > 1 and last not in _NAMES) or any(modifier not in _MODIFIERS for modifier in modifiers):
+    if (
+        not last
+        or (len(last) > 1 and last not in _NAMES)
+        or any(modifier not in _MODIFIERS for modifier in modifiers)
+    ):
         raise ConfigError(
             f"ui.keys.{action}: there is no key {written!r}",
             "A key is a character (G, ?, é) or a name (space, enter, tab, pageup, f5), with ctrl+, alt+ or shift+ "

@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from core.snapshot import Snapshot
-from tui.ink import INKS, Line
+from tui.ink import INKS, ON_LOUD, Line
 from tui.select import selectable, selected
 
 
@@ -23,7 +23,7 @@ def strip_of(widget: Widget, line: Line, width: int, over: Style | None = None) 
     for text, ink in line:
         name, _, action = ink.partition("@")
         style = widget.get_component_rich_style(f"ink--{name}")
-        if over is not None:
+        if over is not None and name not in ON_LOUD:
             style += over
         if action:
             style += Style.from_meta({"@click": f"app.do('{action}')"})

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from rich.cells import cell_len
 from rich.segment import Segment
+from rich.style import Style
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
@@ -23,11 +24,19 @@ def selectable(widget: Widget, strip: Strip, y: int) -> Strip:
         text = strip.text
         start, end = span[0], len(text) if span[1] == -1 else span[1]
         cuts = [cell_len(text[:start]), cell_len(text[:end]), strip.cell_length]
-        style = widget.screen.get_component_rich_style("screen--selection")
         before, inside, after = strip.divide(cuts)
-        marked = Strip(list(Segment.apply_style(inside, post_style=style)), inside.cell_length)
+        marked = Strip(list(Segment.apply_style(inside, post_style=_style(widget))), inside.cell_length)
         strip = Strip.join([before, marked, after])
     return strip.apply_offsets(0, y)
+
+
+def _style(widget: Widget) -> Style:
+    """How what is selected looks: on the theme's colour, reversed where there are no colours."""
+    if widget.app.no_color:
+        return Style(reverse=True)
+    style = widget.screen.get_component_rich_style("screen--selection")
+    # Outside the 16-colour themes its own colour is transparent, which would hide the text.
+    return style if widget.app.native_ansi_color else Style(bgcolor=style.bgcolor)
 
 
 def selected(selection: Selection, lines: int, text_of: Callable[[int], str]) -> tuple[str, str] | None:

@@ -80,7 +80,6 @@ class Stream(Vertical):
                 self._field.value = wanted.text
             self._field.cursor_position = len(wanted.text)
         self._judge(wanted, self.feed.ring.newest)
-        self.post_message(Feed.Moved())
 
     @property
     def wanted(self) -> Wanted:

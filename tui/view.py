@@ -39,7 +39,7 @@ class View:
 
     def start(self) -> None:
         """Bring the screen into the remembered state."""
-        self._show()
+        self._name_states()
         stream, memory = self._app.stream, self.memory
         stream.feed.ring.show = memory.show
         stream.look_for(Wanted(mode=memory.reading))
@@ -59,6 +59,11 @@ class View:
             self._app.say(problem)
 
     def _show(self) -> None:
+        self._name_states()
+        self._app.call_after_refresh(self._app.paint)
+
+    def _name_states(self) -> None:
+        """The states as classes of the screen: the stylesheet does the rest."""
         screen = self._app.main_screen
         for layout in LAYOUTS:
             screen.set_class(layout == self.memory.layout, f"-layout-{layout}")
@@ -66,7 +71,6 @@ class View:
             screen.set_class(panel in self.memory.hidden, f"-no-{panel}")
         for panel in ZOOMED:
             screen.set_class(panel == self.zoomed, f"-zoom-{panel}")
-        self._app.call_after_refresh(self._app.paint)
 
     # Layouts and panels.
 

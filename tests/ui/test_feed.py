@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from core.filter import Wanted, compile_filter
 from core.post import Ref
 from core.settings import Settings, UiSettings
@@ -151,3 +153,71 @@ def test_an_empty_feed_says_what_is_waited_for_in_each_case():
     assert "Waiting 12 s" in text(draw_empty(replace(scenes.WAITING, last_seq=0), ring, None, 80, KEYS))
     look_for(ring, Wanted("zzz"))
     assert "clear the filter" in text(draw_empty(scenes.LIVE, ring, None, 80, KEYS))
+
+
+async def drag(pilot, start: tuple[int, int], end: tuple[int, int]) -> None:
+    await pilot.mouse_down("#feed", offset=start)
+    await pilot.hover("#feed", offset=end)
+    await pilot.mouse_up("#feed", offset=end)
+
+
+async def test_what_is_selected_with_the_mouse_is_copied_and_opens_nothing(monkeypatch):
+    monkeypatch.delenv("TMUX", raising=False)
+    controls = scenes.FakeControls()
+    app = app_with(controls)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        shown = [app.feed.render_line(y).text for y in (2, 3, 4)]
+        await drag(pilot, (3, 2), (44, 4))
+        await until(lambda: app.clipboard)
+        assert app.clipboard.splitlines() == [shown[0][3:].rstrip(), shown[1].rstrip(), shown[2][:45].rstrip()]
+        assert app.feed.ring.frozen  # what one selects stands still
+        controls.say(*scenes.rows(201, 240))
+        await until(lambda: app.feed.ring.waiting)
+        assert app.feed.render_line(2).text == shown[0]
+        await pilot.pause(0.3)
+        assert len(app.screen_stack) == 1
+
+
+@pytest.mark.parametrize("theme", ["bieber", "bieber-light", "ansi-dark"])
+async def test_what_is_selected_can_be_read(theme):
+    app = app_with(theme=theme)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        before = [segment.style for segment in app.feed.render_line(2)]
+        await drag(pilot, (31, 2), (60, 2))
+        styles = [segment.style for segment in app.feed.render_line(2)]
+        backs = {style.bgcolor for style in styles}
+        assert len(backs) > len({style.bgcolor for style in before})
+        assert all(style.color is None or style.color != style.bgcolor for style in styles)
+
+
+async def test_a_panel_and_a_post_can_be_selected_from_as_well(monkeypatch):
+    monkeypatch.delenv("TMUX", raising=False)
+    app = app_with()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        await pilot.mouse_down("#side", offset=(2, 0))
+        await pilot.hover("#side", offset=(12, 0))
+        await pilot.mouse_up("#side", offset=(12, 0))
+        await until(lambda: "CONNECTION".startswith(app.clipboard) and app.clipboard)
+        await pilot.press("up", "enter")
+        row = app.feed.current()
+        await pilot.mouse_down(".page", offset=(0, 2))
+        await pilot.hover(".page", offset=(10, 2))
+        await pilot.mouse_up(".page", offset=(10, 2))
+        await until(lambda: app.clipboard and row.post.text.startswith(app.clipboard))
+
+
+async def test_a_higher_screen_does_not_freeze_the_feed():
+    app = app_with()
+    async with app.run_test(size=(120, 24)) as pilot:
+        await until(lambda: app.feed.virtual_size.height > 30)
+        for size in ((120, 50), (120, 20), (80, 30), (120, 30)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.2)
+            assert not app.feed.ring.frozen
+            assert app.feed.render_line(app.feed.size.height - 1).text.strip().startswith("12:41")
+        await pilot.press("2", "4", "1")
+        await pilot.pause(0.2)
+        assert not app.feed.ring.frozen

@@ -13,7 +13,9 @@ SIZES = [(120, 40), (80, 24), (200, 60)]
 
 
 def dashboard(state="live", theme="bieber"):
-    return Dashboard(scenes.FakeControls(scenes.STATES[state]), Settings(ui=UiSettings(theme=theme)))
+    controls = scenes.FakeControls(scenes.STATES[state])
+    controls.archive.starred = {scenes.row(number).post.key for number in (190, 186, 120)}
+    return Dashboard(controls, Settings(ui=UiSettings(theme=theme)))
 
 
 async def settle(pilot):
@@ -31,7 +33,7 @@ async def settle(pilot):
 def press(*keys):
     async def before(pilot):
         await settle(pilot)
-        await pilot.press(*keys)
+        await pilot.press(*("space" if key == " " else key for key in keys))
         await pilot.app.workers.wait_for_complete()
         await pilot.pause(0.3)
 
@@ -73,11 +75,48 @@ def test_no_color(snap_compare, monkeypatch):
     assert snap_compare(dashboard(), terminal_size=(120, 40), run_before=settle)
 
 
-@pytest.mark.parametrize(
-    "keys",
-    [("up", "up", "up"), ("k",), ("k", "end", "space", "left_parenthesis"), ("up", "enter"), ("question_mark",), ("l",),
-     ("t", "slash", "j", "u")],
-    ids=["frozen", "keywords", "keywords-bad", "detail", "help", "log", "filter"],
-)  # fmt: skip
-def test_after(snap_compare, keys):
-    assert snap_compare(dashboard(), terminal_size=(120, 40), run_before=press(*keys))
+AFTER = {
+    "frozen": ("up", "up", "up"),
+    "keywords": ("k", "end", *" OR fridge"),
+    "keywords-bad": ("k", "end", "space", "left_parenthesis"),
+    "detail": ("up", "enter"),
+    "detail-raw": ("up", "enter", "r"),
+    "help": ("question_mark",),
+    "log": ("l",),
+    "filter": ("t", "t", "slash", *"orch"),
+    "filter-bad": ("slash", "tab", "tab", *"orch("),
+    "context": ("t", "slash", *"orch", "down"),
+    "starred": ("S",),
+    "stored": ("slash", *"orch", "enter", "up", "up"),
+    "command": ("colon", *"lay"),
+    "layout-2": ("2",),
+    "layout-3": ("3",),
+    "layout-4": ("4", "up", "up"),
+    "zoom": ("tab", "z"),
+}
+
+
+@pytest.mark.parametrize("name", AFTER)
+def test_after(snap_compare, name):
+    assert snap_compare(dashboard(), terminal_size=(120, 40), run_before=press(*AFTER[name]))
+
+
+@pytest.mark.parametrize("name", ["keywords", "detail", "help", "filter", "stored", "command"])
+def test_smallest_after(snap_compare, name):
+    assert snap_compare(dashboard(), terminal_size=(60, 15), run_before=press(*AFTER[name]))
+
+
+def test_ascii(snap_compare):
+    app = Dashboard(scenes.FakeControls(), Settings(ui=UiSettings(ascii=True)))
+    assert snap_compare(app, terminal_size=(120, 40), run_before=press("up", "enter"))
+
+
+def test_selected(snap_compare):
+    async def before(pilot):
+        await settle(pilot)
+        await pilot.mouse_down("#feed", offset=(31, 4))
+        await pilot.hover("#feed", offset=(50, 6))
+        pilot.app.clear_notifications()
+        await pilot.pause(0.3)
+
+    assert snap_compare(dashboard(), terminal_size=(120, 40), run_before=before)

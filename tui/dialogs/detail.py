@@ -160,14 +160,10 @@ def _raw(looked: Looked | None, unfolded: bool, width: int, keys: Keys | None) -
     if not unfolded:
         return lines
     for text in _pretty(looked.record.raw)[:MOST_RAW]:
-        lines += [((part, "dim"),) for part in wrap(clean_indented(text), width)]
+        inner = text.lstrip(" ")
+        indent = min(len(text) - len(inner), width // 2)
+        lines += [((" " * indent + part, "dim"),) for part in wrap(clean(inner), width - indent)]
     return lines
-
-
-def clean_indented(text: str) -> str:
-    """A line of JSON, made safe, its indent kept."""
-    inner = text.lstrip(" ")
-    return " " * (len(text) - len(inner)) + clean(inner)
 
 
 def _pretty(raw: bytes) -> list[str]:
@@ -232,10 +228,13 @@ class PostSheet(Sheet):
     PLACE: ClassVar[Place] = Place.POST
 
     def __init__(self, row: FeedRow, feed: Feed, archive: Archive, keys: Keys) -> None:
-        names = [(keys.name("older") + " " + keys.name("newer"), "older, newer")]
-        names += [(keys.name(action), words) for action, words in
-                  (("star", "star"), ("copy", "copy"), ("browse", "browser"), ("close", "close"))]  # fmt: skip
-        super().__init__("Post", self._draw, " · ".join(f"{key} {words}" for key, words in names if key.strip()))
+        # What is cut off on a narrow screen comes last.
+        words = [f"{keys.name('close')} close", f"{keys.name('older')} {keys.name('newer')} older, newer"]
+        words += [
+            f"{keys.name(action)} {label}"
+            for action, label in (("star", "star"), ("copy", "copy"), ("browse", "browser"))
+        ]
+        super().__init__("Post", self._draw, " · ".join(words))
         self.row = row
         self._feed = feed
         self._archive = archive

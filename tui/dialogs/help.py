@@ -59,7 +59,7 @@ _ORDER = list(dict.fromkeys(action.group for action in ACTIONS))
 def _section(
     title: str, rows: list[tuple[str, str]] | tuple[tuple[str, str], ...], width: int, ink: str
 ) -> list[Line]:
-    column = 20
+    column = 20 if width >= 60 else 14
     lines: list[Line] = [((title, "title"),)]
     for name, words in rows:
         texts = wrap(words, width - column)
