@@ -15,19 +15,19 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events, on, work
+from textual import events, on
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.timer import Timer
 
-from core.errors import BieberTuiError, Unavailable
 from core.settings import Settings
 from core.snapshot import Event, Level, Snapshot
 from tui.actions import BY_ID, Place
@@ -36,10 +36,11 @@ from tui.controls import Archive, Controls
 from tui.feed import Feed
 from tui.header import draw_header, draw_keys
 from tui.ink import Line
+from tui.jobs import Job, Jobs
 from tui.keymap import resolve
 from tui.memory import Memory, added
 from tui.numbers import draw_numbers
-from tui.pace import Pace
+from tui.pace import Echo, Pace
 from tui.painted import Panel
 from tui.posts import Posts
 from tui.side import draw_side, draw_status, in_trouble
@@ -94,6 +95,7 @@ class Dashboard(App[int]):
         # Without colours nothing but the terminal's own two is used, so Textual must not turn them into greys.
         super().__init__(ansi_color=True if plain else None)
         self.use_command_palette = True
+        self.jobs = Jobs(self)
         if not settings.ui.animation:
             self.animation_level = "none"
         self._ascii = settings.ui.ascii
@@ -107,6 +109,8 @@ class Dashboard(App[int]):
         self._last_tick = self._last_numbers = 0.0
         self._stopping = False
         self._ticker: Timer | None = None
+        self._echo = Echo()
+        self._ask_echo: Callable[[], None] | None = None
         # What happened to the screen itself: in the log beside the capture's events.
         self._events = [Event(0, self.snapshot.at, Level.WARNING, problem)] if problem else []
         for theme in OWN:
@@ -121,7 +125,7 @@ class Dashboard(App[int]):
         self._problem = problem
 
         # Widgets are held here and not looked up: a last tick may come while the screen is being taken down.
-        self.stream = Stream(controls.archive, settings.ui.feed_size, self.keys)
+        self.stream = Stream(controls.archive, settings.ui.feed_size, self.keys, self.jobs)
         self._posts = Posts(self)
         self._beside = Beside(self.stream.feed)
         self._side = Panel(draw_side, id="side")
@@ -196,6 +200,7 @@ class Dashboard(App[int]):
         self.call_after_refresh(self._start)
         if not self.is_headless:
             self._watch_terminal()
+            self._ask_echo = getattr(self._driver, "ask_echo", None)
 
     def _start(self) -> None:
         self._last_tick = time.monotonic()
@@ -240,17 +245,6 @@ class Dashboard(App[int]):
         """The same for clicks."""
         self.do(action)
 
-    def in_thread(self, job: Callable[[], None]) -> None:
-        """Do something that may block; an error of it is told."""
-        self._job(job)
-
-    @work(thread=True, exit_on_error=False, group="jobs")
-    def _job(self, job: Callable[[], None]) -> None:
-        try:
-            job()
-        except (BieberTuiError, Unavailable) as error:
-            self.notify(str(error), severity="error", markup=False)
-
     def say(self, words: str, seconds: float = 5.0) -> None:
         """Say something for a while; from any thread."""
         self.notify(words, timeout=seconds, markup=False)
@@ -263,14 +257,22 @@ class Dashboard(App[int]):
         if self._pace.tick(now - self._last_tick):
             self._set_ticker()
         self._last_tick = now
+        if self._echo.behind(now):
+            return
         self.snapshot = snapshot = self._controls.snapshot(self._seq)
         self._seq = snapshot.last_seq
         self.feed.add(snapshot.rows)
         if now - self._last_numbers >= NUMBERS_EVERY - 0.01:
             self._last_numbers = now
             self.paint()
+        if self._ask_echo is not None and self._echo.ask(now):
+            self._ask_echo()
         if self._finished():
             self.do_quit()
+
+    def on_cursor_position(self) -> None:
+        """The terminal's echo."""
+        self._echo.answered(time.monotonic())
 
     @on(Feed.Moved)
     def paint(self) -> None:
@@ -302,12 +304,15 @@ class Dashboard(App[int]):
         """Actions that can do nothing now: a capture that has ended is not paused."""
         return frozenset(("pause",)) if self.snapshot.stopped else frozenset()
 
-    @work(thread=True, exit_on_error=False, group="terms")
     def _find_terms(self, topic: str) -> None:
         """Learn the topic's terms off the loop: the first time this imports the query language."""
-        from tui.language import term_finder  # noqa: PLC0415
 
-        self.call_from_thread(self.feed.highlight, term_finder(topic))
+        def work(job: Job) -> None:
+            from tui.language import term_finder  # noqa: PLC0415
+
+            job.deliver(self.feed.highlight, term_finder(topic))
+
+        self.jobs.start(work, "terms")
 
     def on_app_blur(self) -> None:
         """Nobody looks: paint less."""
@@ -354,14 +359,14 @@ class Dashboard(App[int]):
         if not self._stopping:
             self._stopping = True
             self.paint()
-            self._stop()
+            self.jobs.close()
+            threading.Thread(target=self._leave, name="leave", daemon=True).start()
 
-    @work(thread=True, exit_on_error=False, group="stop")
-    def _stop(self) -> None:
+    def _leave(self) -> None:
         try:
             self._controls.stop()
         finally:
-            self.call_from_thread(self.exit, 0)
+            self.jobs.on_loop(self.exit, 0)
 
     def do_clear(self) -> None:
         """One step back: all panels, the live feed, no filter."""
@@ -372,7 +377,8 @@ class Dashboard(App[int]):
 
     def do_pause(self) -> None:
         """Pause or resume the capture."""
-        self.in_thread(self._controls.resume if self.snapshot.paused else self._controls.pause)
+        command = self._controls.resume if self.snapshot.paused else self._controls.pause
+        self.jobs.start(lambda _: command())
 
     def do_keywords(self) -> None:
         """Change keywords and topic."""
@@ -386,7 +392,9 @@ class Dashboard(App[int]):
                 self.view.remember(queries=added(added(self.view.memory.queries, now), query))
 
         recent = self.feed.ring.newest
-        self.push_screen(QueryDialog(now, self._controls.change_query, memory.queries, recent, self.keys), changed)
+        self.push_screen(
+            QueryDialog(now, self._controls.change_query, memory.queries, recent, self.keys, self.jobs), changed
+        )
 
     def do_log(self) -> None:
         """Read the event log."""
@@ -427,6 +435,7 @@ def run(controls: Controls, settings: Settings, finished: Callable[[], bool] = l
     try:
         app = Dashboard(controls, settings, finished, memory=memory, folder=folder, problem=problem)
         app.run()
+        app.view.write()  # what was changed just before leaving
     finally:
         controls.stop()
     return app.return_code or 0

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from textual.app import App
 
+    from tui.jobs import Jobs
+
 
 def plain(text: str) -> str:
     """The text as its author wrote it, without what could act where it is pasted: control characters, half
@@ -29,9 +31,9 @@ def plain(text: str) -> str:
 _TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def copy(app: App[int], text: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Copy a text. Blocks for a moment inside tmux: call it in a thread."""
-    app.call_from_thread(app.copy_to_clipboard, text)
+def copy(app: App[int], jobs: Jobs, text: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Copy a text, from a job: inside tmux this blocks for a moment."""
+    jobs.on_loop(app.copy_to_clipboard, text)
     if environ.get("TMUX"):
         try:
             subprocess.run(

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textual.worker import get_current_worker
-
 from core.address import address
 from core.errors import Unavailable
 from core.snapshot import FeedRow
 from tui.browser import open_page, why_not
 from tui.clipboard import copy, plain
 from tui.dialogs.sheet import Page
+from tui.jobs import Job
 from tui.words import count, plural
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Posts:
         """Open a post."""
         from tui.dialogs.detail import PostSheet  # noqa: PLC0415
 
-        self._app.push_screen(PostSheet(row, self._feed, self._app.archive, self._app.keys))
+        self._app.push_screen(PostSheet(row, self._feed, self._app.archive, self._app.keys, self._app.jobs))
 
     def do_copy(self) -> None:
         """Copy the post's text."""
@@ -77,11 +76,11 @@ class Posts:
     def copy(self, text: str, what: str) -> None:
         """Copy a text, and say so."""
 
-        def job() -> None:
-            copy(self._app, text)
+        def work(_: Job) -> None:
+            copy(self._app, self._app.jobs, text)
             self._app.say(f"Copied {what}")
 
-        self._app.in_thread(job)
+        self._app.jobs.start(work)
 
     def do_browse(self) -> None:
         """Open the post in the browser; where none can be opened, copy its link."""
@@ -94,14 +93,14 @@ class Posts:
             self.copy(link, f"the link, since {hindrance}: {link}")
             return
 
-        def job() -> None:
+        def work(_: Job) -> None:
             if open_page(link):
                 self._app.say(f"Opened {link}")
             else:
-                copy(self._app, link)
+                copy(self._app, self._app.jobs, link)
                 self._app.say(f"No browser took it; copied {link}")
 
-        self._app.in_thread(job)
+        self._app.jobs.start(work)
 
     def _link(self, row: FeedRow) -> str:
         link = address(row.post)
@@ -117,11 +116,11 @@ class Posts:
     def load_stars(self) -> None:
         """Learn which posts have a star."""
 
-        def job() -> None:
+        def work(job: Job) -> None:
             stars = self._app.archive.stars()
-            self._app.call_from_thread(self._show_stars, stars)
+            job.deliver(self._show_stars, stars)
 
-        self._app.in_thread(job)
+        self._app.jobs.start(work)
 
     def do_star(self) -> None:
         """Give the post a star, or take it away; shown once it is durable."""
@@ -130,11 +129,11 @@ class Posts:
             return
         on = row.post.key not in self._feed.ring.stars
 
-        def job() -> None:
+        def work(job: Job) -> None:
             self._app.archive.star(row.post.source, row.post.id, on)
-            self._app.call_from_thread(self._starred, row.post.key, on)
+            job.deliver(self._starred, row.post.key, on)
 
-        self._app.in_thread(job)
+        self._app.jobs.start(work)
 
     def _starred(self, key: str, on: bool) -> None:
         stars = self._feed.ring.stars
@@ -154,24 +153,23 @@ class Posts:
         folder = Path(snapshot.data_dir) / EXPORTS
         name = (stored.wanted if stored else self._feed.ring.wanted).text or "posts"
 
-        def job() -> None:
+        def work(job: Job) -> None:
             from core.export import export  # noqa: PLC0415 - not before something is exported
 
-            done = export(self._all_of(stored.wanted) if stored else iter(shown), folder, snapshot.at, name)
+            done = export(self._all_of(stored.wanted, job) if stored else iter(shown), folder, snapshot.at, name)
             words = plural(done.posts, "post")
             self._app.say(f"{words} written to {done.jsonl} and .csv", seconds=15)
 
         self._app.say(
             "Writing everything that the search finds …" if stored else f"Writing {count(len(shown))} posts …"
         )
-        self._app.in_thread(job)
+        self._app.jobs.start(work)
 
-    def _all_of(self, wanted: Wanted) -> Iterator[FeedRow]:
+    def _all_of(self, wanted: Wanted, job: Job) -> Iterator[FeedRow]:
         """Everything stored that is wanted, newest first."""
-        worker = get_current_worker()
         place: str | None = ""
         while place is not None:
-            if worker.is_cancelled:
+            if job.over:
                 raise Unavailable("the export was broken off")
             found = self._app.archive.search(wanted, place, _PAGE)
             yield from found.rows

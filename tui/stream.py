@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
-from textual.worker import get_current_worker
 
 from core.archive import Found
 from core.errors import BieberTuiError, QueryError, Unavailable
@@ -22,6 +21,7 @@ from tui.controls import Archive
 from tui.feed import Feed
 from tui.feed_text import draw_empty, draw_filter_help, draw_reading, draw_title
 from tui.field import Field
+from tui.jobs import Job, Jobs
 from tui.keymap import Keys
 from tui.painted import Painted, Panel
 from tui.ring import Show
@@ -33,8 +33,9 @@ PAGE = 200  # posts that a search goes on for before it waits until somebody wan
 class Stream(Vertical):
     """The posts, live or stored."""
 
-    def __init__(self, archive: Archive, capacity: int, keys: Keys) -> None:
+    def __init__(self, archive: Archive, capacity: int, keys: Keys, jobs: Jobs) -> None:
         super().__init__(id="stream")
+        self._jobs = jobs
         self._archive = archive
         self._keys = keys
         self.feed = Feed(capacity, id="feed")
@@ -96,22 +97,23 @@ class Stream(Vertical):
 
     # The filter.
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="filter")
     def _judge(self, wanted: Wanted, rows: list[FeedRow]) -> None:
         """Read the filter and judge the posts in memory; only the newest such call has an effect."""
-        worker = get_current_worker()
-        try:
-            found = compile_filter(wanted)
-        except QueryError as fault:
-            self.app.call_from_thread(self._show_fault, wanted, fault)
-            return
-        verdicts: dict[int, bool] = {}
-        if wanted.text:
-            for row in rows:
-                if worker.is_cancelled:
+
+        def work(job: Job) -> None:
+            try:
+                found = compile_filter(wanted)
+            except QueryError as fault:
+                job.deliver(self._show_fault, wanted, fault)
+                return
+            verdicts: dict[int, bool] = {}
+            for row in rows if wanted.text else ():
+                if job.over:
                     return
                 verdicts[row.seq] = found.matches(row.post)
-        self.app.call_from_thread(self._apply, wanted, found, verdicts)
+            job.deliver(self._apply, wanted, found, verdicts)
+
+        self._jobs.start(work, "filter")
 
     def _apply(self, wanted: Wanted, found: Filter, verdicts: dict[int, bool]) -> None:
         if replace(wanted, starred=self.wanted.starred) != self.wanted:
@@ -160,7 +162,8 @@ class Stream(Vertical):
             self.feed.follow()
             return
         self._close()
-        self.look_for(Wanted(mode=self.mode))
+        if self.wanted or self._fault is not None:
+            self.look_for(Wanted(mode=self.mode))
 
     def _close(self) -> None:
         self._bar.remove_class("-open")
@@ -208,19 +211,22 @@ class Stream(Vertical):
             stored.searching = True
             self._find(stored)
 
-    @work(thread=True, exit_on_error=False, group="search")
     def _find(self, stored: Stored) -> None:
         """Search until a page is full, everything was searched, or nobody reads it any more."""
-        worker, came = get_current_worker(), 0
-        try:
-            while came < PAGE and stored.place is not None and not worker.is_cancelled:
-                found = self._archive.search(stored.wanted, stored.place, PAGE - came)
-                came += len(found.rows)
-                if not self.app.call_from_thread(self._take, stored, found):
-                    return
-        except (BieberTuiError, Unavailable) as error:
-            stored.problem = str(error).partition("\n")[0]
-        self.app.call_from_thread(self._rest, stored)
+
+        def work(job: Job) -> None:
+            came = 0
+            try:
+                while came < PAGE and stored.place is not None:
+                    found = self._archive.search(stored.wanted, stored.place, PAGE - came)
+                    came += len(found.rows)
+                    if not job.deliver(self._take, stored, found):
+                        return
+            except (BieberTuiError, Unavailable) as error:
+                stored.problem = str(error).partition("\n")[0]
+            job.deliver(self._rest, stored)
+
+        self._jobs.start(work)
 
     def _take(self, stored: Stored, found: Found) -> bool:
         """Show what was found; whether somebody still reads it."""

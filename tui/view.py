@@ -30,7 +30,7 @@ class View:
         """`folder` is where it is remembered; None: nowhere."""
         self._app = app
         self._folder = folder
-        self.memory = memory
+        self.memory = self._written = memory
         self.zoomed = ""
         # What the user set for this run is stronger than what he chose in an earlier one.
         self.wanted_theme = (
@@ -51,10 +51,14 @@ class View:
             return
         self.memory = changed
         if self._folder is not None:
-            self._app.in_thread(self._write)
+            self._app.jobs.start(lambda _: self.write())
 
-    def _write(self) -> None:
-        problem = save(self._folder, lambda: self.memory) if self._folder else ""
+    def write(self) -> None:
+        """Write down what is remembered, if that is not done yet; blocks on the disk."""
+        if self._folder is None or self._written == self.memory:
+            return
+        self._written = self.memory
+        problem = save(self._folder, lambda: self.memory)
         if problem:
             self._app.say(problem)
 

@@ -525,6 +525,25 @@ async def test_quit_flushes_and_leaves(key):
     assert controls.calls == ["stop"]
 
 
+async def test_quit_waits_for_no_job_however_many_hang():
+    controls = scenes.FakeControls()
+    hangs = threading.Event()
+    controls.archive.search = controls.archive.lookup = lambda *_: hangs.wait(60)
+    app = app_with(controls)
+    began = time.monotonic()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        await pilot.press("slash", "enter", "escape")
+        for _ in range(40):
+            app._posts.open(app.feed.ring.shown[-1])
+        assert app.jobs.busy
+        app.do_quit()
+        await until(controls.stopped.is_set)
+        await until(lambda: not app.is_running)
+    assert time.monotonic() - began < 50
+    hangs.set()
+
+
 async def test_the_end_of_a_limited_run_leaves_by_itself():
     controls = scenes.FakeControls()
     finished = threading.Event()

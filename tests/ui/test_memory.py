@@ -37,7 +37,7 @@ def test_nothing_is_remembered_of_a_new_folder(tmp_path):
     assert load(tmp_path / "none") == (Memory(), "")
 
 
-@given(st.binary(max_size=200))
+@given(st.binary(max_size=200).filter(lambda content: not content.strip().startswith(b"{")))
 def test_a_damaged_file_is_put_aside_and_told(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("data")
     (folder / FILE_NAME).write_bytes(content)

@@ -18,6 +18,13 @@ def dashboard(state="live", theme="bieber"):
     return Dashboard(controls, Settings(ui=UiSettings(theme=theme)))
 
 
+async def idle(pilot):
+    """Until no job is at work."""
+    await pilot.pause()
+    while pilot.app.jobs.busy:
+        await pilot.pause(0.02)
+
+
 async def settle(pilot):
     """Until the posts are there and the topic's terms are marked."""
     for _ in range(200):
@@ -25,7 +32,7 @@ async def settle(pilot):
             break
         await pilot.pause(0.05)
     pilot.app._ticker.stop()
-    await pilot.app.workers.wait_for_complete()
+    await idle(pilot)
     pilot.app.paint()
     await pilot.pause()
 
@@ -34,7 +41,7 @@ def press(*keys):
     async def before(pilot):
         await settle(pilot)
         await pilot.press(*("space" if key == " " else key for key in keys))
-        await pilot.app.workers.wait_for_complete()
+        await idle(pilot)
         await pilot.pause(0.3)
 
     return before

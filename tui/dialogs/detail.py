@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from textual import work
-
 from core.archive import Record
 from core.errors import BieberTuiError, Unavailable
 from core.snapshot import FeedRow, Verdict
@@ -20,6 +18,7 @@ from tui.controls import Archive
 from tui.dialogs.sheet import Sheet
 from tui.feed import Feed
 from tui.ink import Line, Span, clip, wrap
+from tui.jobs import Jobs
 from tui.keymap import Keys
 from tui.row import STAR, Finder, author_name, marked
 from tui.sanitise import clean, clean_lines
@@ -227,7 +226,7 @@ class PostSheet(Sheet):
 
     PLACE: ClassVar[Place] = Place.POST
 
-    def __init__(self, row: FeedRow, feed: Feed, archive: Archive, keys: Keys) -> None:
+    def __init__(self, row: FeedRow, feed: Feed, archive: Archive, keys: Keys, jobs: Jobs) -> None:
         # What is cut off on a narrow screen comes last.
         words = [f"{keys.name('close')} close", f"{keys.name('older')} {keys.name('newer')} older, newer"]
         words += [
@@ -239,6 +238,7 @@ class PostSheet(Sheet):
         self._feed = feed
         self._archive = archive
         self._keys = keys
+        self._jobs = jobs
         self._looked: Looked | None = None
         self._unfolded = False
 
@@ -262,11 +262,8 @@ class PostSheet(Sheet):
     def _look(self) -> None:
         self._looked = None
         near = {row.post.key: row for row in self._feed.ring.newest} if self.row.post.refs else {}
-        self._look_up(self.row, near)
-
-    @work(thread=True, exclusive=True, exit_on_error=False)
-    def _look_up(self, row: FeedRow, near: dict[str, FeedRow]) -> None:
-        self.app.call_from_thread(self._learnt, row, look_up(row, near, self._archive))
+        row = self.row
+        self._jobs.start(lambda job: job.deliver(self._learnt, row, look_up(row, near, self._archive)), "post")
 
     def _learnt(self, row: FeedRow, looked: Looked) -> None:
         if row is self.row and self.is_attached:
@@ -293,7 +290,7 @@ class PostSheet(Sheet):
         """Open the post that this one refers to; leaving that one comes back here."""
         others = list(self._looked.refs.values()) if self._looked else []
         if others:
-            self.app.push_screen(PostSheet(others[0], self._feed, self._archive, self._keys))
+            self.app.push_screen(PostSheet(others[0], self._feed, self._archive, self._keys, self._jobs))
         elif self.row.post.refs:
             self.app.notify("The post that it refers to was not captured.", markup=False, timeout=3)
 

@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
-from textual.worker import get_current_worker
 
 from core.errors import BieberTuiError, QueryError, Unavailable
 from core.snapshot import FeedRow, Verdict
@@ -24,6 +23,7 @@ from tui.actions import Place
 from tui.dialogs.sheet import FRAME
 from tui.field import Field
 from tui.ink import Line, clip, fit, pad, spread, wrap
+from tui.jobs import Job, Jobs
 from tui.keymap import Keys
 from tui.language import RULE_LENGTH, Fault, keywords_fault, topic_fault
 from tui.painted import Painted
@@ -150,8 +150,10 @@ class QueryDialog(ModalScreen[Query | None]):
         history: Sequence[Query],
         recent: Sequence[FeedRow],
         keys: Keys,
+        jobs: Jobs,
     ) -> None:
         super().__init__()
+        self._jobs = jobs
         self._old = old
         self._change = change
         self._history = [query for query in history if query != old]
@@ -221,12 +223,11 @@ class QueryDialog(ModalScreen[Query | None]):
         self._try(topic)
         return sound
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="trial")
     def _try(self, topic: str) -> None:
-        worker = get_current_worker()
-        trial = try_topic(topic, self._recent, lambda: worker.is_cancelled)
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._tried, trial)
+        def work(job: Job) -> None:
+            job.deliver(self._tried, try_topic(topic, self._recent, lambda: job.over))
+
+        self._jobs.start(work, "trial")
 
     def _tried(self, trial: Trial | None) -> None:
         if self.is_attached:
@@ -251,16 +252,18 @@ class QueryDialog(ModalScreen[Query | None]):
         self._check()
         self._ask(self._new)
 
-    @work(thread=True, exit_on_error=False)
     def _ask(self, query: Query) -> None:
-        refusal = ""
-        try:
-            self._change(*query)
-        except BieberTuiError as error:
-            refusal = f"{error.message} {error.hint}".strip()
-        except Unavailable as error:
-            refusal = f"{error}; {self._keys.name('apply')} tries again"
-        self.app.call_from_thread(self._answered, query, refusal)
+        def work(job: Job) -> None:
+            refusal = ""
+            try:
+                self._change(*query)
+            except BieberTuiError as error:
+                refusal = f"{error.message} {error.hint}".strip()
+            except Unavailable as error:
+                refusal = f"{error}; {self._keys.name('apply')} tries again"
+            job.deliver(self._answered, query, refusal)
+
+        self._jobs.start(work)
 
     def _answered(self, query: Query, refusal: str) -> None:
         """X has answered; the dialog may have been left meanwhile."""
