@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --cache-dir "$(CACHE)/pip" --disable-pip-version-check
 export BIEBER_TUI_CACHE := $(CACHE)
 
-.PHONY: help setup dev demo run check format test fuzz screenshots proof bench rivals kills stops reliability soak audit lock ferretdb build clean
+.PHONY: help setup dev demo run check format test fuzz mutation screenshots proof bench rivals kills stops reliability soak audit lock ferretdb build clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,13 @@ $(VENV)/.fuzz: $(VENV)/.dev requirements-fuzz.lock
 fuzz: $(VENV)/.fuzz  ## coverage-guided fuzzing of decoders and parsers, figures in JSON (FUZZ_SECONDS=60 for each target)
 	@nice $(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
+$(VENV)/.mutation: $(VENV)/.dev requirements-mutation.lock
+	$(PIP) install -q --require-hashes -r requirements-mutation.lock
+	@touch $@
+
+mutation: $(VENV)/.mutation ferretdb  ## do the tests see? small changes to what carries the promises (MUTATION_PARTS="journal")
+	@nice $(BIN)/python -m tests.mutation.run $(MUTATION_PARTS)
+
 proof: dev ferretdb  ## 20,000 posts, 5 % twice, two cuts, into a MongoDB-protocol server: all compared one by one
 	$(BIN)/python scripts/proof.py
 
@@ -99,6 +106,8 @@ lock: dev  ## choose and pin the newest allowed version of every dependency
 	  --no-header --no-annotate -o requirements-dev.lock
 	$(BIN)/uv pip compile -q --group fuzz --upgrade --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	  --no-header --no-annotate -o requirements-fuzz.lock
+	$(BIN)/uv pip compile -q --group mutation -c requirements-dev.lock --upgrade --universal --python-version 3.11 \
+	  --generate-hashes --no-strip-extras --no-header --no-annotate -o requirements-mutation.lock
 
 build: dev  ## wheel and source archive in dist/
 	$(BIN)/uv build -q --no-build-isolation --python $(BIN)/python

@@ -39,7 +39,7 @@ def agree(query: Query, post: Post) -> None:
 
 def check(data: bytes) -> None:
     """A line is the query, the lines behind it are what it is asked of."""
-    text, _, rest = data.decode("utf-8", "surrogatepass" if data[:1] == b"\0" else "replace").partition("\n")
+    text, _, rest = data.decode("utf-8", "surrogateescape" if data[:1] == b"\0" else "replace").partition("\n")
     read(text, parse_keywords)
     topic = read(text, parse_topic)
     if topic is None:

@@ -55,7 +55,7 @@ def _kills(out: str) -> str:
     told: dict[str, Any] = json.loads(out)
     return (
         f"{told['kills']:,} kills survived ({sum(told['at_points'].values()):,} of them at named points),"
-        f" {told['store_kills']:,} kills of the store, {told['lines']:,} lines of {told['posts_sent']:,} posts;"
+        f" {told['done'].get('store killed', 0):,} kills of the store, {told['lines']:,} lines of {told['posts_sent']:,} posts;"
         f" {told['posts_in_gaps']:,} posts in {told['gaps']:,} recorded gaps, {told['posts_missing']:,} lost outside"
         f" of them, 0 twice, 0 invented; {told['documents']:,} documents = unique"
     )

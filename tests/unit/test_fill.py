@@ -40,6 +40,47 @@ def pool():
         yield pool
 
 
+def missing(filler, *gaps):
+    """What the filler would do now about these gaps, the oldest first."""
+    reader = filler._journal.reader()
+    try:
+        return filler._next(list(gaps), reader)
+    finally:
+        reader.close()
+
+
+def gap(number, start, end, **more):
+    return Gap("x", start, end, "cut", number=number, **{"keywords": "bieber", "first_id": "9", **more})
+
+
+def test_the_oldest_gap_that_is_not_filled_is_next(filler):
+    gaps = [gap(1, 1, 2, filled="yes"), gap(2, 3, 4, keywords=""), gap(3, 5, 6), gap(4, 7, 8, filled="partly")]
+    assert missing(filler, *gaps).gap.number == 3
+    assert missing(filler, gaps[0], gaps[1]) is None
+
+
+def test_a_gap_is_left_until_it_can_be_filled(filler):
+    now = time.time()
+    assert missing(filler, gap(1, now - 60, None)) is None
+    assert missing(filler, gap(1, now - 60, now - 1)) is None  # search cannot know its posts yet
+    assert missing(filler, gap(1, now - 60, now - 50)).gap.number == 1
+
+
+def test_a_gap_without_a_bound_waits_while_the_connection_is_down_again(filler):
+    now = time.time()
+    unbounded = gap(1, now - 100, now - 90, first_id="")
+    assert missing(filler, unbounded, gap(2, now - 80, None, first_id="")) is None
+    assert missing(filler, unbounded).gap.number == 1
+    pause = gap(2, now - 80, None, first_id="", chosen=True)
+    assert missing(filler, unbounded, pause).until == now - 80  # what comes behind it is no bound
+
+
+def test_gaps_of_another_kind_are_bounds_and_filled_ones_with_the_same_keywords_are_covered(filler):
+    gaps = [gap(1, 1, 2, filled="yes", first_id="50"), gap(2, 3, 4, filled="yes", keywords="swift", first_id="70")]
+    found = missing(filler, *gaps, gap(3, 5, 6, first_id="90"))
+    assert (found.covered, found.since, found.until) == ("50", 4, None)
+
+
 def test_a_page_waits_while_lines_of_the_stream_wait(filler, queue, pool):
     for number in range(ROOMY + 1):
         queue.put(Line(b"live", number, False))

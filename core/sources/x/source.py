@@ -152,7 +152,7 @@ class XSource:
         breaker.reset()
         with self._client(breaker, SearchClient) as client:
             search = Search(client, self._credentials, breaker, self._clock, self._random, outlet.progress)
-            return Filling(self._x, search, self._clock, missing, outlet).run()
+            return Filling(self._x, search, self._clock, missing, outlet, self._keywords).run()
 
     def probe(self) -> list[str]:
         """Ask X for our rules: free, and it needs the same token and access as the stream."""
