@@ -149,6 +149,10 @@ class UiSettings(_Section):
     theme: str = Field("bieber", description="a theme of the dashboard or of Textual")
     fps: int = Field(10, ge=1, le=60, description="how often the feed is painted per second at most")
     feed_size: int = Field(5000, ge=100, le=100_000, description="posts that the feed holds in memory")
+    keymap: Literal["default", "vim", "emacs"] = Field("default", description="set of keys: default, vim, emacs")
+    keys: dict[str, str | list[str]] = Field({}, description="keys of an action: ui.keys.freeze=f,space")
+    ascii: bool = Field(False, description="draw borders, plots and signs with ASCII characters only")
+    animation: bool = Field(True, description="let scrolling glide; false for slow links and quiet screens")
 
 
 class Settings(_Section):
@@ -236,13 +240,15 @@ def _inner(field: FieldInfo) -> type[_Section] | None:
     return kind if isinstance(kind, type) and issubclass(kind, _Section) else None
 
 
-def _is_setting(section: str, field: str) -> bool:
-    """Whether `section` (or `section.field`) names a setting."""
+def _is_setting(section: str, field: str, entry: str = "") -> bool:
+    """Whether `section`, `section.field`, or `section.field.entry` of a field that is a table, names a setting."""
     known = Settings.model_fields.get(section)
     if known is None:
         return False
     inner = _inner(known)
-    return not field if inner is None else field in inner.model_fields
+    if inner is None:
+        return not field
+    return field in inner.model_fields and (not entry or isinstance(inner.model_fields[field].default, dict))
 
 
 def read_environment(environ: Mapping[str, str] = os.environ) -> tuple[dict[str, Any], list[str]]:
@@ -255,9 +261,12 @@ def read_environment(environ: Mapping[str, str] = os.environ) -> tuple[dict[str,
     for variable, value in sorted(environ.items()):
         if not variable.startswith(ENV_PREFIX) or variable in NOT_SETTINGS or not value:
             continue
-        section, _, field = variable.removeprefix(ENV_PREFIX).lower().partition("__")
-        if not _is_setting(section, field):
+        section, _, rest = variable.removeprefix(ENV_PREFIX).lower().partition("__")
+        field, _, entry = rest.partition("__")
+        if not _is_setting(section, field, entry):
             unknown.append(variable)
+        elif entry:
+            values.setdefault(section, {}).setdefault(field, {})[entry] = value
         elif field:
             values.setdefault(section, {})[field] = value
         else:
@@ -348,7 +357,9 @@ def describe() -> list[tuple[str, str, str]]:
                 walk(inner, f"{prefix}{name}.")
             else:
                 default = "platform's data folder" if field.default_factory else field.default
-                rows.append((prefix + name, "" if default is None else str(default), field.description or ""))
+                rows.append(
+                    (prefix + name, "" if default in (None, {}) else str(default), field.description or "")
+                )
 
     walk(Settings, "")
     return rows

@@ -114,6 +114,7 @@ def _add_run(parser: argparse.ArgumentParser, *, limits: bool = True) -> None:
         group.add_argument(
             "--backfill", action="store_true", help="fill gaps from X's recent search; X bills what is fetched"
         )
+    group.add_argument("--fps", metavar="N", help="paint the dashboard at most so often per second (10)")
     group.add_argument("--log-format", choices=("text", "json"), help="how the log lines of --no-ui look")
     group.add_argument("--json", action="store_true", help="print the final report as one JSON object on stdout")
 
@@ -150,8 +151,9 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
             overrides[name] = getattr(args, name)
     if getattr(args, "backfill", False):
         overrides["x.backfill"] = True
-    if getattr(args, "log_format", None):
-        overrides["log.format"] = args.log_format
+    for flag, name in (("log_format", "log.format"), ("fps", "ui.fps")):
+        if getattr(args, flag, None):
+            overrides[name] = getattr(args, flag)
     refuse_secrets(overrides)
     return overrides
 
@@ -251,6 +253,11 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
         Capture.parts(settings)  # what is missing in the settings is the more useful thing to hear first
         raise _no_terminal()
     from core import headless
+
+    if not args.no_ui:
+        from tui.keymap import resolve
+
+        resolve(settings.ui.keymap, settings.ui.keys)  # keys that cannot be are told before anything starts
 
     def open_capture() -> Capture:
         return Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)

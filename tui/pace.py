@@ -1,7 +1,9 @@
 """How often the screen is painted: as often as asked, less on a link or machine that cannot keep up.
 
-A terminal over a slow link blocks the painting; ticks then come late, and painting as often as before would only
-make the keys answer late too. So the pace halves when ticks run late and comes back after a while of good ones.
+Two signs tell. A machine that is busy, or a terminal that takes no more bytes, makes ticks come late; then the
+pace halves, and comes back after a while of good ones. A slow link behind SSH hides behind megabytes of buffers,
+so the terminal is asked for an echo: as long as it does not come back, the last frames have not been shown, and
+another one would only make the keys answer late.
 """
 
 from __future__ import annotations
@@ -9,6 +11,9 @@ from __future__ import annotations
 SLOWEST = 2.0  # frames per second
 LATE = 1.6  # a tick this many times later than planned is late
 GOOD_TICKS = 40
+
+SLACK = 0.25  # seconds that an echo may take longer than the fastest one
+LOST = 5.0  # seconds after which an echo is not waited for any more
 
 
 class Pace:
@@ -41,3 +46,31 @@ class Pace:
             return False
         self._late = self._good = 0
         return True
+
+
+class Echo:
+    """Whether the terminal has shown what was sent. Times are seconds of a clock that never goes back."""
+
+    def __init__(self) -> None:
+        self._asked: float | None = None
+        self._fastest: float | None = None  # None: it has never answered, and perhaps cannot
+
+    def ask(self, now: float) -> bool:
+        """Whether to ask now: one question is under way at a time."""
+        if self._asked is not None and now - self._asked < LOST:
+            return False
+        self._asked = now
+        return True
+
+    def answered(self, now: float) -> None:
+        """The echo has come."""
+        if self._asked is not None:
+            took = now - self._asked
+            self._fastest = took if self._fastest is None else min(self._fastest, took)
+            self._asked = None
+
+    def behind(self, now: float) -> bool:
+        """Whether what was sent last is still on its way, so that one more frame would wait behind it."""
+        if self._asked is None or self._fastest is None:
+            return False
+        return self._fastest + SLACK < now - self._asked < LOST

@@ -8,11 +8,13 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
 from core.snapshot import Snapshot
-from tui.ink import INKS, Line
+from tui.ink import INKS, ON_LOUD, Line
+from tui.select import selectable, selected
 
 
 def strip_of(widget: Widget, line: Line, width: int, over: Style | None = None) -> Strip:
@@ -21,10 +23,10 @@ def strip_of(widget: Widget, line: Line, width: int, over: Style | None = None) 
     for text, ink in line:
         name, _, action = ink.partition("@")
         style = widget.get_component_rich_style(f"ink--{name}")
-        if over is not None:
+        if over is not None and name not in ON_LOUD:
             style += over
         if action:
-            style += Style.from_meta({"@click": f"app.{action}"})
+            style += Style.from_meta({"@click": f"app.do('{action}')"})
         segments.append(Segment(text, style))
     return Strip(segments).adjust_cell_length(
         width, widget.rich_style if over is None else widget.rich_style + over
@@ -53,7 +55,11 @@ class Painted(Widget):
         width = self.size.width
         if y >= len(self.lines):
             return Strip.blank(width, self.rich_style)
-        return strip_of(self, self.lines[y], width)
+        return selectable(self, strip_of(self, self.lines[y], width), y)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """What is selected with the mouse."""
+        return selected(selection, len(self.lines), lambda y: "".join(text for text, _ in self.lines[y]))
 
 
 class Panel(Painted):

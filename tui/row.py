@@ -4,6 +4,7 @@
 12:41:06  @r4dio       = a duplicate is dim and has this sign
 12:41:05  @ana         · a post that is not about the topic
 12:40:11  @pop_daily   « fetched afterwards to fill a gap
+12:40:09 ★@ana           a post that somebody marked
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ Finder = Callable[[str], Iterable[tuple[int, int]]]
 SIGNS = {Verdict.MATCHED: " ", Verdict.DUPLICATE: "=", Verdict.FILTERED: "·"}
 BACKFILLED = "«"
 CURSOR = "▌"
+STAR = "★"
 
 # A row is one line: no more of a post than this is ever looked at to draw it.
 MOST_CHARACTERS = 600
@@ -54,38 +56,45 @@ def author_name(row: FeedRow) -> str:
 
 
 def draw_row(
-    row: FeedRow, width: int, terms: Finder | None = None, needle: str = "", cursor: bool = False
+    row: FeedRow,
+    width: int,
+    terms: Finder | None = None,
+    hits: Finder | None = None,
+    *,
+    cursor: bool = False,
+    starred: bool = False,
+    aside: bool = False,
 ) -> Line:
-    """The row in exactly `width` cells. `terms` finds the topic's terms in a text, `needle` is the filter."""
+    """The row in exactly `width` cells.
+
+    `terms` finds the topic's terms in a text, `hits` what the filter looks for. A row that is only there for
+    context (`aside`) is dim and has no marks of the filter.
+    """
     columns = Columns.of(width)
-    quiet = row.verdict is not Verdict.MATCHED
+    quiet = aside or row.verdict is not Verdict.MATCHED
     at = clock(row.received_at) if columns.seconds else minute(row.received_at)
-    gap = "  " if columns.seconds else " "
     text = clean(row.post.text[:MOST_CHARACTERS])
     found = terms if terms is not None and row.verdict is not Verdict.FILTERED else None
+    shown_hits = None if aside else hits
+    name = pad(clip(author_name(row), columns.author), columns.author)
     spans: list[Span] = [
         (CURSOR if cursor else " ", "accent"),
-        (f"{at}{gap}", "dim"),
-        (pad(clip(author_name(row), columns.author), columns.author), "dim" if quiet else "author"),
+        (f"{at} " if columns.seconds else at, "dim"),
+        (STAR if starred else " ", "accent"),
+        *marked(name, None, shown_hits, "dim" if quiet else "author"),
         (f" {sign(row)} ", "dim"),
-        *marked(text, found, needle, "dim" if quiet else "text", "dim-match" if quiet else "match"),
+        *marked(text, found, shown_hits, "dim" if quiet else "text", "dim-match" if quiet else "match"),
     ]
     return fit(spans, width)
 
 
-def marked(text: str, terms: Finder | None, needle: str, ink: str, match_ink: str = "match") -> list[Span]:
+def marked(text: str, terms: Finder | None, hits: Finder | None, ink: str, match_ink: str = "match") -> list[Span]:
     """The text with the topic's terms and the filter's hits in their own inks; a hit wins over a term."""
     inks = [ink] * len(text)
-    if terms is not None:
-        for start, end in terms(text):
-            inks[start:end] = [match_ink] * (end - start)
-    if needle:
-        folded = text.casefold()
-        if len(folded) == len(text):  # else places in the two differ: the row is shown without marks
-            place = folded.find(needle)
-            while place >= 0:
-                inks[place : place + len(needle)] = ["hit"] * len(needle)
-                place = folded.find(needle, place + len(needle))
+    for find, mark in ((terms, match_ink), (hits, "hit")):
+        if find is not None:
+            for start, end in find(text):
+                inks[start:end] = [mark] * (end - start)
     spans: list[Span] = []
     start = 0
     for end in range(1, len(text) + 1):

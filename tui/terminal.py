@@ -51,3 +51,10 @@ class LastingDriver(LinuxDriver):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._file = cast("Any", LastingFile(cast("IO[str]", self._file)))
+
+    def ask_echo(self) -> None:
+        """Ask where the cursor is; Textual hands the answer on as an event.
+
+        It is put at the start of the second line for the question: answers about the first line read like keys.
+        """
+        self.write("\x1b7\x1b[2;1H\x1b[6n\x1b8")

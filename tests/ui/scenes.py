@@ -5,13 +5,16 @@ No person's posts: the texts are invented. Time stands still at NOW.
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 
+from core.archive import Found, Record
 from core.counters import Counters
+from core.filter import Wanted, compile_filter
 from core.health import Health, RateLimit, SourceState
 from core.post import Author, Post
 from core.snapshot import (
@@ -271,12 +274,53 @@ STATES = {
 }
 
 
+class FakeArchive:
+    """What a capture has stored: rows, oldest first; the raw lines are made up from their ids."""
+
+    def __init__(self, stored: Sequence[FeedRow] = (), page: int = 1000) -> None:
+        self.stored = list(stored)
+        self.page = page  # rows that one call looks at
+        self.starred: set[str] = set()
+        self.searched: list[Wanted] = []
+
+    def search(self, wanted: Wanted, place: str, limit: int) -> Found:
+        self.searched.append(wanted)
+        start = int(place or len(self.stored))
+        found, at = compile_filter(wanted), start
+        rows: list[FeedRow] = []
+        while at > 0 and len(rows) < limit and start - at < self.page:
+            at -= 1
+            row = self.stored[at]
+            starred = not wanted.starred or row.post.key in self.starred
+            if starred and (wanted.unmatched or row.verdict is not Verdict.FILTERED) and found.matches(row.post):
+                rows.append(replace(row, seq=0))
+        back = self.stored[at].received_at if self.stored else None
+        return Found(tuple(rows), str(at) if at else None, back)
+
+    def lookup(self, source: str, id_: str) -> Record | None:
+        for row in self.stored:
+            if (row.post.source, row.post.id) == (source, id_):
+                raw = {
+                    "data": {"id": id_, "text": row.post.text},
+                    "matching_rules": [{"id": "9", "tag": "bieber-tui"}],
+                }
+                return Record(row, json.dumps(raw).encode())
+        return None
+
+    def stars(self) -> frozenset[str]:
+        return frozenset(self.starred)
+
+    def star(self, source: str, id_: str, on: bool) -> None:
+        (self.starred.add if on else self.starred.discard)(f"{source}:{id_}")
+
+
 class FakeControls:
     """A capture that stands still unless a test moves it, and notes what it is told."""
 
     def __init__(self, moment: Snapshot = LIVE, on_change: Callable[[str, str], None] | None = None) -> None:
         self.moment = moment
         self.posts = list(moment.rows)
+        self.archive = FakeArchive(self.posts)
         self.calls: list[str] = []
         self.changed: tuple[str, str] | None = None
         self.stopped = threading.Event()
