@@ -1,7 +1,8 @@
 """Do the tests see? `make mutation` changes the modules that carry the promises, one small change at a time.
 
-mutmut makes the changes and runs, for each, the tests that reach the changed function. A change that no test notices
-survives. Every survivor is explained, one by one, in survivors.toml; one that is not ends this run with exit code 1.
+mutmut makes the changes. One that `make check` would reject, because its types are wrong, needs no test; for each of
+the others it runs the tests that reach the changed function. A change that nothing notices survives. Every survivor
+is explained in survivors.toml; one that is not ends this run with exit code 1.
 Each part works on a copy of the tree in the cache and starts anew; its log stays there. Figures are JSON on stdout.
 """
 
@@ -31,10 +32,10 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "counters": (["core/ledger.py", "core/counters.py"], ["tests/unit/test_ledger.py"]),
     "framing": (["core/sources/x/framing.py"], ["tests/unit/test_x_framing.py", f"{ANY}::test_a_line_of_any_length_is_handed_out_once"]),
     "backoff": (["core/sources/x/backoff.py"], ["tests/unit/test_x_backoff.py"]),
-    "answers": (["core/sources/x/answers.py"], ["tests/unit/test_x_answers.py"]),
+    "answers": (["core/sources/x/answers.py"], ["tests/unit/test_x_answers_words.py", "tests/unit/test_x_answers.py"]),
     "connection": (["core/connection.py"], ["tests/unit/test_connection.py", "tests/unit/test_last_durable_byte.py"]),
-    "ingest": (["core/ingest.py"], ["tests/unit/test_ingest.py"]),
-    "delivery": (["core/delivery.py"], ["tests/unit/test_delivery.py"]),
+    "ingest": (["core/ingest.py"], ["tests/unit/test_ingest.py", "tests/unit/test_last_durable_byte.py"]),
+    "delivery": (["core/delivery.py"], ["tests/unit/test_delivery.py", "tests/unit/test_delivery_faults.py"]),
     "documents": (["core/sinks/mongodb_document.py"], ["tests/unit/test_mongodb_document.py"]),
     "addresses": (["core/sinks/mongodb_address.py"], ["tests/unit/test_mongodb_address.py"]),
     "failures": (["core/sinks/mongodb_failure.py"], ["tests/unit/test_mongodb_failure.py"]),
@@ -46,7 +47,19 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "source": (["core/sources/x/source.py"], ["tests/contract/test_sources.py", "tests/integration/test_x_source.py"]),
 }  # fmt: skip
 
-SURVIVED, NO_TEST = 0, 33  # mutmut's exit codes of a change that nothing noticed
+SURVIVED, NO_TEST, TYPE_ERROR = 0, 33, 37  # mutmut's exit codes: nothing noticed it; the type checker rejects it
+# What `make check` runs, without what is no mistake but mutmut's way to write: it puts every changed copy of a method
+# beside the others, and changes a branch by `and False`.
+TYPES = (
+    "-m", "mypy", "--output", "json", "--follow-imports", "silent", "--cache-dir", str(CACHE / "types"),
+    "--no-warn-unreachable", "--no-warn-unused-ignores",
+    *(f"--disable-error-code={code}" for code in ("no-redef", "no-any-return", "has-type", "misc")),
+)  # fmt: skip
+SHOW = """
+import json, sys
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+print(json.dumps([get_diff_for_mutant(name, path=sys.argv[1]) for name in sys.argv[2:]]))
+"""
 
 
 @dataclass(frozen=True)
@@ -75,8 +88,8 @@ def explained() -> dict[Change, str]:
     return {Change(one["module"], one["before"].strip(), one["after"].strip()): one["why"] for one in entries}
 
 
-def mutate(part: str, workers: int) -> tuple[int, list[Change]]:
-    """Run mutmut over one part; how many changes were made, and those that survived."""
+def mutate(part: str, workers: int) -> tuple[int, int, list[Change]]:
+    """Run mutmut over one part; how many changes were made, what the type checker saw of them, the survivors."""
     modules, tests = PARTS[part]
     work = CACHE / part
     shutil.rmtree(work, ignore_errors=True)
@@ -90,12 +103,13 @@ def mutate(part: str, workers: int) -> tuple[int, list[Change]]:
         config.write(
             f"\n[tool.mutmut]\nsource_paths = ['core']\nonly_mutate = {modules}\nalso_copy = ['tui', 'scripts']\n"
             f"pytest_add_cli_args_test_selection = {tests}\n"
+            f"type_check_command = {[sys.executable, *TYPES, *modules]}\n"
         )
     log = work / "log"
     with log.open("w") as out:
         done = subprocess.run(
             [sys.executable, "-m", "mutmut", "run", "--max-children", str(workers)],
-            cwd=work, env={**os.environ, "CI": "true"}, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            cwd=work, env={**os.environ, "CI": "true", "BIEBER_TUI_PATIENCE": "5"}, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             start_new_session=True,
         )  # fmt: skip
     codes = {name: code for module in modules for name, code in _codes(work, module).items()}
@@ -103,19 +117,12 @@ def mutate(part: str, workers: int) -> tuple[int, list[Change]]:
         raise SystemExit(f"the part {part} did not run to its end, see {log}:\n{log.read_text()[-2000:]}")
     survivors = []
     for module in modules:
-        for name, code in _codes(work, module).items():
-            if code in (SURVIVED, NO_TEST):
-                shown = subprocess.run(
-                    [sys.executable, "-m", "mutmut", "show", name],
-                    cwd=work,
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                )
-                survivors.append(Change.read(module, shown.stdout))
-    return len(codes), survivors
+        names = [name for name, code in _codes(work, module).items() if code in (SURVIVED, NO_TEST)]
+        shown = subprocess.run(
+            [sys.executable, "-c", SHOW, module, *names], cwd=work, capture_output=True, text=True, check=True
+        )
+        survivors += [Change.read(module, diff) for diff in json.loads(shown.stdout)]
+    return len(codes), list(codes.values()).count(TYPE_ERROR), survivors
 
 
 def _codes(work: Path, module: str) -> dict[str, int | None]:
@@ -141,13 +148,14 @@ def main() -> int:
     for part in arguments.parts or PARTS:
         print(f"changing {part}: {', '.join(PARTS[part][0])}", file=sys.stderr, flush=True)
         began = time.monotonic()
-        mutants, survivors = mutate(part, arguments.workers)
+        mutants, types, survivors = mutate(part, arguments.workers)
         known = [change for change in survivors if change in reasons]
         met |= set(known)
         unexplained += [change for change in survivors if change not in reasons]
         figures[part] = {
             "mutants": mutants,
-            "killed": mutants - len(survivors),
+            "killed_by_tests": mutants - types - len(survivors),
+            "killed_by_types": types,
             "survived": len(survivors),
             "explained": len(known),
             "seconds": round(time.monotonic() - began, 1),
@@ -158,7 +166,7 @@ def main() -> int:
         "parts": figures,
         **{
             name: sum(one[name] for one in figures.values())
-            for name in ("mutants", "killed", "survived", "explained")
+            for name in ("mutants", "killed_by_tests", "killed_by_types", "survived", "explained")
         },
         "unexplained": [vars(change) for change in unexplained],
         "explained_but_killed": [vars(one) for one in reasons if one.module in changed and one not in met],
