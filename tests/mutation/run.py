@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,7 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "delivery": (["core/delivery.py"], ["tests/unit/test_delivery.py", "tests/unit/test_delivery_faults.py"]),
     "documents": (["core/sinks/mongodb_document.py"], ["tests/unit/test_mongodb_document.py"]),
     "addresses": (["core/sinks/mongodb_address.py"], ["tests/unit/test_mongodb_address.py"]),
-    "failures": (["core/sinks/mongodb_failure.py"], ["tests/unit/test_mongodb_failure.py"]),
+    "failures": (["core/sinks/mongodb_failure.py"], ["tests/unit/test_mongodb_failure_words.py", "tests/unit/test_mongodb_failure.py"]),
     "mongodb": (["core/sinks/mongodb.py"], ["tests/contract/test_sinks.py", "tests/integration/test_mongodb_words.py"]),
     "journal": (
         ["core/journal/journal.py", "core/journal/schema.py", "core/journal/gaps.py", "core/journal/progress.py"],
@@ -82,10 +83,36 @@ class Change:
         return cls(module, lines("-"), lines("+"))
 
 
-def explained() -> dict[Change, str]:
-    """The survivors that somebody has looked at, and why each is none of a test's business."""
-    entries = tomllib.loads((HERE / "survivors.toml").read_text()).get("survivor", [])
-    return {Change(one["module"], one["before"].strip(), one["after"].strip()): one["why"] for one in entries}
+@dataclass(frozen=True)
+class Reason:
+    """Why changes survive: one of them, or all of one kind (a pattern over "before => after") in one module."""
+
+    module: str
+    pattern: re.Pattern[str]
+    why: str
+
+    def covers(self, change: Change) -> bool:
+        """Whether it is said of that change."""
+        return change.module == self.module and bool(self.pattern.fullmatch(f"{change.before} => {change.after}"))
+
+
+def reasons() -> list[Reason]:
+    """What somebody has said of the survivors, having looked at each."""
+    entries = tomllib.loads((HERE / "survivors.toml").read_text())
+    one = [
+        Reason(
+            entry["module"],
+            re.compile(re.escape(f"{entry['before'].strip()} => {entry['after'].strip()}")),
+            entry["why"],
+        )
+        for entry in entries.get("survivor", [])
+    ]
+    kinds = [
+        Reason(module, re.compile(entry["pattern"], re.DOTALL), entry["why"])
+        for entry in entries.get("kind", [])
+        for module in entry["modules"]
+    ]
+    return one + kinds
 
 
 def mutate(part: str, workers: int) -> tuple[int, int, list[Change]]:
@@ -141,35 +168,40 @@ def main() -> int:
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
-    reasons = explained()
+    known = reasons()
     figures: dict[str, Any] = {}
     unexplained: list[Change] = []
-    met: set[Change] = set()
+    met: set[Reason] = set()
     for part in arguments.parts or PARTS:
         print(f"changing {part}: {', '.join(PARTS[part][0])}", file=sys.stderr, flush=True)
         began = time.monotonic()
         mutants, types, survivors = mutate(part, arguments.workers)
-        known = [change for change in survivors if change in reasons]
-        met |= set(known)
-        unexplained += [change for change in survivors if change not in reasons]
+        said = [next((reason for reason in known if reason.covers(change)), None) for change in survivors]
+        met |= {reason for reason in said if reason is not None}
+        unexplained += [change for change, reason in zip(survivors, said, strict=True) if reason is None]
         figures[part] = {
             "mutants": mutants,
             "killed_by_tests": mutants - types - len(survivors),
             "killed_by_types": types,
             "survived": len(survivors),
-            "explained": len(known),
+            "explained": len(said) - said.count(None),
             "seconds": round(time.monotonic() - began, 1),
         }
         print(json.dumps(figures[part]), file=sys.stderr, flush=True)
     changed = {module for part in figures for module in PARTS[part][0]}
     report = {
         "parts": figures,
+        "modules": len(changed),
         **{
             name: sum(one[name] for one in figures.values())
             for name in ("mutants", "killed_by_tests", "killed_by_types", "survived", "explained")
         },
         "unexplained": [vars(change) for change in unexplained],
-        "explained_but_killed": [vars(one) for one in reasons if one.module in changed and one not in met],
+        "explained_but_killed": [
+            f"{reason.module}: {reason.pattern.pattern}"
+            for reason in known
+            if reason.module in changed and reason not in met
+        ],
     }
     print(json.dumps(report, indent=1))
     return 1 if unexplained else 0

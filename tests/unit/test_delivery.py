@@ -3,6 +3,8 @@
 import threading
 import time
 from dataclasses import replace
+from itertools import accumulate, chain, repeat
+from types import SimpleNamespace
 
 import pytest
 
@@ -76,6 +78,7 @@ def test_posts_that_somebody_else_stored_are_duplicates(journal):
     desk.delivery.start()
     desk.until(lambda: desk.run == Settled(1, 1))
     desk.stop()
+    assert (desk.delivery.status(2).stored, desk.delivery.status(2).duplicate) == (1, 1)
 
 
 def test_a_refusal_at_the_start_is_handed_up(journal):
@@ -311,6 +314,24 @@ def test_the_rate_is_that_of_the_last_ten_seconds_and_the_slowest_write_is_told(
     assert desk.delivery.status(5).rate == 0.0
 
 
+def test_a_slow_write_is_told_until_a_hundred_others_were_faster(journal, monkeypatch):
+    took = chain([0.25], repeat(0.125))
+    ticks = accumulate(chain.from_iterable((1.0, seconds) for seconds in took))
+    monkeypatch.setattr("core.delivery.time.perf_counter", lambda: next(ticks))
+    session = journal.begin_session(0.0, "x")
+    fill(journal, session, *(str(number) for number in range(200)))
+    desk = Desk(journal, ListSink())
+    told = []
+    desk.delivery.start()
+    for end in ("a hundredth", "the next"):
+        desk.until(lambda: desk.delivery.status(0).stored == journal.last_seq())
+        told.append(desk.delivery.status(0).write_ms)
+        fill(journal, session, end)
+        desk.delivery.wake()
+    desk.stop()
+    assert told == [250.0, 125.0]
+
+
 def test_months_of_batches_keep_no_more_than_the_last_ten_seconds(journal):
     fill(journal, journal.begin_session(0.0, "x"), *(str(number) for number in range(60)))
     sink, clock = ListSink(), HeldClock(100.0)
@@ -330,6 +351,27 @@ def test_months_of_batches_keep_no_more_than_the_last_ten_seconds(journal):
 # The end
 
 
+@pytest.mark.parametrize(("seconds", "written"), [(0.5, 2), (4.0, 2), (4.5, 4), (10.0, 5)])
+def test_a_write_that_would_outlast_a_stop_is_not_begun(journal, monkeypatch, seconds, written):
+    """Each takes two seconds, as the one before it."""
+    fill(journal, journal.begin_session(0.0, "x"), "1", "2", "3", "4", "5")
+    moment = [100.0]
+    monkeypatch.setattr(
+        "core.delivery.time", SimpleNamespace(monotonic=lambda: moment[0], perf_counter=lambda: moment[0])
+    )
+    sink = ListSink()
+    desk, write = Desk(journal, sink), sink.write
+
+    def slowly(rows):
+        moment[0] += 2.0
+        return write(rows)
+
+    sink.write = slowly
+    desk.delivery._deadline = 100.0 + seconds
+    desk.delivery._deliver(journal.reader().rows_after)
+    assert journal.sink_cursor("memory") == written
+
+
 def test_a_store_that_does_not_answer_is_said_to_be_down_and_one_that_does_not_close_is_left_behind(journal):
     fill(journal, journal.begin_session(0.0, "x"), "1")
     sink, clock, hang = ListSink(), HeldClock(100.0), threading.Event()
@@ -340,6 +382,8 @@ def test_a_store_that_does_not_answer_is_said_to_be_down_and_one_that_does_not_c
     desk.until(lambda: desk.delivery.status(1).state is SinkState.OK)
     began = time.monotonic()
     desk.delivery.stop(began + 0.2)
+    left = {thread.name: thread.daemon for thread in threading.enumerate() if thread.name.endswith("-list")}
+    assert left == {"sink-list": True, "close-list": True}  # they do not keep the process from its end
     assert 0.2 <= time.monotonic() - began < PATIENCE / 2
     status = replace(desk.delivery.status(1), write_ms=None)
     assert status == SinkStatus(

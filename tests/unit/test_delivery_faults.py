@@ -34,11 +34,11 @@ class Watch(HeldClock):
 
 @pytest.fixture
 def watch(monkeypatch):
-    def longest(least, most):
+    def shortest(least, most):
         assert (least, most) == (0.5, 1.0)  # the jitter's share of a wait
-        return most
+        return least
 
-    monkeypatch.setattr(random, "uniform", longest)
+    monkeypatch.setattr(random, "uniform", shortest)
     return Watch(100.0)
 
 
@@ -56,11 +56,11 @@ def test_a_sink_that_is_down_is_tried_again_with_growing_waits_and_quickly_again
     desk.delivery.start()
     desk.until(lambda: desk.earlier.stored == 3)
     desk.stop()
-    assert watch.waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 0.5]
+    assert watch.waits == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 0.25]
     assert sink.calls == [*["open"] * 9, [1, 2], [3], "open", [3]]
     assert [status.state for status in watch.seen] == [SinkState.DOWN] * 9
-    assert [status.since for status in watch.seen] == [100.0] * 8 + [191.5]  # since it is down, not since a try
-    assert [status.retry_at for status in watch.seen[:3]] == [100.5, 101.5, 103.5]
+    assert [status.since for status in watch.seen] == [100.0] * 8 + [145.75]  # since it is down, not since a try
+    assert [status.retry_at for status in watch.seen[:3]] == [100.5, 101.25, 102.75]
     assert desk.told() == [
         (Level.WARNING, "list: gone"),
         (Level.INFO, "list is back"),
@@ -68,7 +68,7 @@ def test_a_sink_that_is_down_is_tried_again_with_growing_waits_and_quickly_again
         (Level.INFO, "list is back"),
     ]
     status = desk.delivery.status(3)
-    assert (status.state, status.error, status.retry_at, status.since) == (SinkState.OK, "", None, 192.0)
+    assert (status.state, status.error, status.retry_at, status.since) == (SinkState.OK, "", None, 146.0)
 
 
 def test_waits_double_from_one_failed_write_to_the_next(journal, watch):
@@ -79,7 +79,7 @@ def test_waits_double_from_one_failed_write_to_the_next(journal, watch):
     desk.delivery.start()
     desk.until(lambda: desk.earlier.stored == 2)
     desk.stop()
-    assert watch.waits == [0.5, 1.0]
+    assert watch.waits == [0.25, 0.5]
 
 
 def test_a_sink_that_works_is_told_to_be_ready_once(journal, watch):
@@ -202,4 +202,4 @@ def test_a_fault_of_another_kind_with_the_same_words_is_told_too(journal, watch)
         (Level.WARNING, "list: gone, too"),
         (Level.INFO, "list is back"),
     ]
-    assert [status.since for status in watch.seen] == [100.0, 100.5, 100.5, 220.5]
+    assert [status.since for status in watch.seen] == [100.0, 100.25, 100.25, 220.25]
