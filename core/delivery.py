@@ -129,6 +129,7 @@ class Delivery:
         reader: JournalReader | None = None
         try:
             while True:
+                before = self._cursor
                 try:
                     reader = reader or self._journal.reader()
                     if not opened:
@@ -143,6 +144,8 @@ class Delivery:
                     self._wake.wait(1.0)
                     self._wake.clear()
                 except (Unavailable, JournalBlocked) as error:
+                    if self._cursor > before:
+                        wait = FIRST_WAIT  # it has worked meanwhile, though not to the end of what waits
                     # When it is the journal that cannot note what the sink has answered, the sink gets the same
                     # rows again and says that they are ours.
                     opened = opened and isinstance(error, JournalBlocked)
