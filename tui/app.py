@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from textual.filter import LineFilter
 
 NUMBERS_EVERY = 0.25  # seconds between two paintings of everything but the feed
+COVERED_EVERY = 0.5  # the same under a dialog, the feed included: all of the screen is painted anew then
 UNFOCUSED_FPS = 4.0
 MONOCHROME = "ansi-dark"
 
@@ -110,7 +111,7 @@ class Dashboard(App[int]):
         self._stopping = False
         self._ticker: Timer | None = None
         self._echo = Echo()
-        self._ask_echo: Callable[[], None] | None = None
+        self._ask_echo: Callable[[int], None] | None = None
         # What happened to the screen itself: in the log beside the capture's events.
         self._events = [Event(0, self.snapshot.at, Level.WARNING, problem)] if problem else []
         for theme in OWN:
@@ -201,6 +202,8 @@ class Dashboard(App[int]):
         if not self.is_headless:
             self._watch_terminal()
             self._ask_echo = getattr(self._driver, "ask_echo", None)
+            if self._ask_echo is not None:
+                self._ask_echo(self._echo.ask(time.monotonic()))  # before anything that is slow is on its way
 
     def _start(self) -> None:
         self._last_tick = time.monotonic()
@@ -257,7 +260,8 @@ class Dashboard(App[int]):
         if self._pace.tick(now - self._last_tick):
             self._set_ticker()
         self._last_tick = now
-        if self._echo.behind(now):
+        covered = len(self.screen_stack) > 1 and now - self._last_numbers < COVERED_EVERY
+        if covered or self._echo.behind(now):
             return
         self.snapshot = snapshot = self._controls.snapshot(self._seq)
         self._seq = snapshot.last_seq
@@ -265,14 +269,15 @@ class Dashboard(App[int]):
         if now - self._last_numbers >= NUMBERS_EVERY - 0.01:
             self._last_numbers = now
             self.paint()
-        if self._ask_echo is not None and self._echo.ask(now):
-            self._ask_echo()
+        if self._ask_echo is not None and (snapshot.rows or now == self._last_numbers):
+            # After this frame, which Textual paints once everything else is done.
+            self.call_after_refresh(self._ask_echo, self._echo.ask(now))
         if self._finished():
             self.do_quit()
 
-    def on_cursor_position(self) -> None:
+    def on_cursor_position(self, event: events.CursorPosition) -> None:
         """The terminal's echo."""
-        self._echo.answered(time.monotonic())
+        self._echo.answered(event.x + 1)
 
     @on(Feed.Moved)
     def paint(self) -> None:
