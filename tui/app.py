@@ -85,12 +85,16 @@ class Dashboard(App[int]):
         controls: Controls,
         settings: Settings,
         finished: Callable[[], bool] = lambda: False,
+        begin: Callable[[], None] = lambda: None,
         *,
         memory: Memory | None = None,
         folder: Path | None = None,
         problem: str = "",
     ) -> None:
-        """`memory` is what `folder` remembers of earlier runs; `problem` is to be told at the start."""
+        """`begin` is called when the first frame is on the screen.
+
+        `memory` is what `folder` remembers of earlier runs; `problem` is to be told at the start.
+        """
         plain = "NO_COLOR" in os.environ
         self.keys = resolve(settings.ui.keymap, settings.ui.keys)
         # Without colours nothing but the terminal's own two is used, so Textual must not turn them into greys.
@@ -102,6 +106,7 @@ class Dashboard(App[int]):
         self._ascii = settings.ui.ascii
         self._controls = controls
         self._finished = finished
+        self._begin = begin
         self._fps = float(settings.ui.fps)
         self._pace = Pace(self._fps)
         self._seq = 0
@@ -141,6 +146,8 @@ class Dashboard(App[int]):
             self._status,
             Panel(lambda _, width, __: [draw_keys(width, self.keys, self._on(), self._off())], id="keys"),
         )
+        for panel in self._panels:
+            panel.snapshot = self.snapshot  # drawn with the first frame, not after it
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's driver for terminals, made to outlast its terminal; any other as it is."""
@@ -192,6 +199,10 @@ class Dashboard(App[int]):
         """Everything that the capture has stored."""
         return self._controls.archive
 
+    def get_default_screen(self) -> Screen[object]:
+        """The dashboard, in the state in which it was left: set later, it would be styled twice."""
+        return Screen(id="_default", classes=" ".join(self.view.states()))
+
     def on_mount(self) -> None:
         """Start to look."""
         self.feed.focus()
@@ -206,6 +217,7 @@ class Dashboard(App[int]):
                 self._ask_echo(self._echo.ask(time.monotonic()))  # before anything that is slow is on its way
 
     def _start(self) -> None:
+        self._begin()
         self._last_tick = time.monotonic()
         self._tick()
         self._set_ticker()
@@ -283,7 +295,7 @@ class Dashboard(App[int]):
     def paint(self) -> None:
         """Bring every panel to the present moment; those that did not change cost nothing."""
         snapshot = self.snapshot
-        if snapshot.topic != self._topic:
+        if snapshot.topic != self._topic and snapshot.last_seq:
             self._topic = snapshot.topic
             self._find_terms(snapshot.topic)
         self._status.set_class(in_trouble(snapshot), "-trouble")
@@ -427,18 +439,23 @@ class Dashboard(App[int]):
         self.push_screen(CommandLine(self))
 
 
-def run(controls: Controls, settings: Settings, finished: Callable[[], bool] = lambda: False) -> int:
+def run(
+    controls: Controls,
+    settings: Settings,
+    finished: Callable[[], bool] = lambda: False,
+    begin: Callable[[], None] = lambda: None,
+) -> int:
     """Show the dashboard until the user leaves; the capture is stopped whatever ends it. The exit code.
 
-    `finished` says that the capture has done what it was asked for (`--duration`, `--max-posts`): then the
+    `begin` is called when the first frame is on the screen. `finished` says that the capture has done what it was asked for (`--duration`, `--max-posts`): then the
     dashboard leaves by itself. One that an error has ended stays on the screen, so that the reason can be read.
     """
     from tui.memory import load  # noqa: PLC0415
 
-    folder = Path(controls.snapshot(0).data_dir)
+    folder = settings.data_dir
     memory, problem = load(folder)
     try:
-        app = Dashboard(controls, settings, finished, memory=memory, folder=folder, problem=problem)
+        app = Dashboard(controls, settings, finished, begin, memory=memory, folder=folder, problem=problem)
         app.run()
         app.view.write()  # what was changed just before leaving
     finally:

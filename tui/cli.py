@@ -202,9 +202,9 @@ def _demo(arguments: list[str]) -> int:
 
 
 def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
-    from core.capture import Capture, Limits
-
     if not args.no_ui and not _has_terminal():
+        from core.capture import Capture
+
         Capture.parts(settings)  # what is missing in the settings is the more useful thing to hear first
         raise ConfigError(
             "there is no terminal to draw in", "Add --no-ui for log lines, or run it in a terminal (ssh -t, tmux)."
@@ -213,15 +213,42 @@ def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
         from tui.keymap import resolve
 
         resolve(settings.ui.keymap, settings.ui.keys)  # keys that cannot be are told before anything starts
-    capture = Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
     if args.no_ui:
         from core import headless
+        from core.capture import Capture, Limits
 
+        capture = Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
         return headless.run(capture, settings.log, report=args.json)
-    from tui import app
+    return _show(args, settings, demo=demo)
 
-    capture.start()
-    code = app.run(capture, settings, lambda: capture.ended.is_set() and capture.error is None)
+
+def _show(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
+    """The dashboard: on the screen first, the capture as soon as it is opened."""
+    from tui import app
+    from tui.opening import Opening
+
+    opened = []
+
+    def open_capture() -> Any:
+        from core.capture import Capture, Limits
+
+        capture = Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
+        opened.append(capture)
+        capture.start()
+        return capture
+
+    def finished() -> bool:
+        if not opened:
+            return opening.error is not None
+        return opened[0].ended.is_set() and opened[0].error is None
+
+    opening = Opening(open_capture, settings, demo=demo)
+    code = app.run(opening, settings, finished, opening.begin)
+    if opening.error is not None:
+        raise opening.error
+    if not opened:
+        return code
+    capture = opened[0]
     if capture.error is not None:
         _say(f"error: {capture.error}")
         code = capture.error.exit_code
