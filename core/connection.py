@@ -3,6 +3,11 @@
 This is the Outlet that a source is given. Lines and the marks where a gap begins or ends go through one queue in
 the order in which they happened, so that the writer commits them in that order too. Nothing here ever raises into
 the source.
+
+A full queue makes the source wait: that is said in the health and in the event log as soon as it has lasted a
+second, and again when the queue is half empty. What waited for the source meanwhile came earlier than it is read:
+a gap that follows begins where the source began to wait. A source that is to end never waits: what it has read is
+taken.
 """
 
 from __future__ import annotations
@@ -11,12 +16,19 @@ import threading
 from dataclasses import replace
 from typing import NamedTuple
 
-from core.clock import Clock
+from core import crashpoint
+from core.clock import Clock, span
+from core.crashpoint import Point
 from core.events import EventLog
 from core.health import Health, RateLimit, SourceState
-from core.journal import GapMark
+from core.journal import Deletion, GapMark, KeywordsMark, Mark
 from core.lines import LineQueue
 from core.snapshot import Level
+
+SLOWED_AFTER = 1.0  # seconds that the source has waited until that is worth a word
+ROOM_SLICE = 0.1  # seconds between two looks at whether the source is to end, while the queue is full
+SLOWED = "posts come faster than they are written"
+CLOSED = (SourceState.PAUSED, SourceState.BLOCKED)  # said by the capture, which then stops the source
 
 
 class Line(NamedTuple):
@@ -25,13 +37,15 @@ class Line(NamedTuple):
     raw: bytes
     at: float
     backfilled: bool
+    until: float | None = None  # the moment before which all had come, when that is earlier than `at`
 
 
 class Connection:
     """The Outlet of one source."""
 
-    def __init__(self, source: str, queue: LineQueue[Line | GapMark], events: EventLog, clock: Clock) -> None:
+    def __init__(self, source: str, queue: LineQueue[Line | Mark], events: EventLog, clock: Clock) -> None:
         self._queue = queue
+        self._put = crashpoint.after(Point.LINE_READ, queue.put)
         self._events = events
         self._clock = clock
         self._lock = threading.Lock()
@@ -40,7 +54,12 @@ class Connection:
         self._last_byte_at: float | None = None
         self._last_post_at: float | None = None
         self._was_connected = False  # in this run
-        self._gap_open = False
+        self._gap: GapMark | None = None  # the open one, as far as this run knows
+        self._resumed_at: float | None = None  # since then the open gap is no pause any more
+        self._lost = False  # the gap began with the loss of a connection, not with a pause
+        self._waited = 0.0  # seconds that the source has waited for room since the queue was last half empty
+        self._waited_at = 0.0  # when it did so last
+        self._behind_since: float | None = None  # bytes that came after this moment may not have been read yet
         self.lag: float | None = None
         self.expecting_end = False  # the user asked for it: what the source says while it ends opens no gap
 
@@ -49,18 +68,27 @@ class Connection:
     def deliver(self, raw: bytes, received_at: float, *, backfilled: bool = False) -> None:
         """One line, as it came."""
         self._last_post_at = received_at
-        self._queue.put(Line(raw, received_at, backfilled), len(raw))
+        line = Line(raw, received_at, backfilled, self._behind_since)
+        if not self._put(line, len(raw), wait=0.0):
+            self._wait_for_room(line)
 
-    def touch(self, at: float) -> None:
-        """A byte arrived."""
+    def touch(self, at: float, *, more: bool = False) -> None:
+        """Whole lines arrived, and all of them are delivered."""
+        if not more and at > self._waited_at:
+            self._behind_since = None
         self._last_byte_at = at
+        if self._waited:
+            self._look_whether_it_keeps_up()
 
     def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:
         """The connection's state changed."""
-        if self.expecting_end and state is not SourceState.PAUSED:
-            if state is not SourceState.STOPPED:
+        if self.expecting_end and state not in CLOSED and not state.connected:
+            if state is not SourceState.STOPPED or self._health.state in CLOSED:
                 return
             reason = reason or "stopped"
+        self._enter(state, reason, wait_until)
+
+    def _enter(self, state: SourceState, reason: str, wait_until: float | None) -> None:
         now = self._clock.now()
         with self._lock:
             before = self._health
@@ -70,10 +98,14 @@ class Connection:
                 since = now if state is not before.state else before.since
                 self._health = replace(self._health, state=state, reason=reason, since=since)
             self._health = replace(self._health, wait_until=wait_until)
+            gap, again = self._gap, self._was_connected
             mark = self._mark(before, state, reason, now)
         if mark is not None:
-            self._queue.put(mark)
-        self._tell(before.state, state, reason, wait_until, now)
+            self._queue.put(mark, over=True)
+        if state is SourceState.LIVE and not before.state.connected:
+            self._tell_connected(gap, now, again=again)
+        else:
+            self._tell(before.state, state, reason, wait_until, now)
 
     def rate_limit(self, window: RateLimit) -> None:
         """The source told its window for connects."""
@@ -84,10 +116,24 @@ class Connection:
         """Something worth a line in the event log."""
         self._events.add(level, text)
 
+    def deleted(self, *, post: str = "", author: str = "") -> None:
+        """The source announced that something is to be kept no longer."""
+        self._queue.put(Deletion(self._clock.now(), post, author))
+
     # -- what the capture calls
+
+    def ended(self, reason: str) -> None:
+        """The capture is over, whatever state the source was left in."""
+        self._enter(SourceState.STOPPED, reason, None)
+
+    def keywords_changed(self, keywords: str) -> None:
+        """The source captures something else from now on."""
+        self._queue.put(KeywordsMark(self._clock.now(), keywords), over=True)
 
     def health(self) -> Health:
         """The connection's health as it stands."""
+        if self._waited:
+            self._look_whether_it_keeps_up()
         with self._lock:
             return replace(
                 self._health,
@@ -95,17 +141,53 @@ class Connection:
                 last_post_at=self._last_post_at,
                 lag=self.lag,
                 queue=len(self._queue),
+                queue_fill=min(self._queue.fill, 1.0),
             )
 
     @property
     def last_byte_at(self) -> float | None:
-        """When the last byte arrived in this run (seconds since 1970)."""
+        """Up to when all that was sent has come in this run (seconds since 1970).
+
+        That is when the last bytes came; but a source that had to wait finds old bytes when it goes on.
+        """
+        if self._behind_since is not None and self._last_byte_at is not None:
+            return min(self._behind_since, self._last_byte_at)
         return self._last_byte_at
 
     @property
     def reconnects(self) -> int:
-        """Connections made in this run after the first one."""
+        """Connections made in this run after one was lost."""
         return self._health.reconnects
+
+    def _wait_for_room(self, line: Line) -> None:
+        """Hand over a line that found the queue full."""
+        if self._behind_since is None:
+            self._behind_since = line.at
+        since = self._clock.monotonic()
+        while True:
+            done = self._queue.put(line, len(line.raw), wait=ROOM_SLICE, over=self.expecting_end)
+            now = self._clock.monotonic()
+            self._waited += now - since
+            since, self._waited_at = now, self._clock.now()
+            if self._waited >= SLOWED_AFTER and self._health.slowed_since is None:
+                with self._lock:
+                    self._health = replace(self._health, slowed_since=self._clock.now() - self._waited)
+                waiting = f"{len(self._queue):,} lines wait, and what comes after them waits at the source"
+                self._events.add(Level.WARNING, f"slowed down: {SLOWED}; {waiting}")
+            if done or self._queue.closed:
+                return
+
+    def _look_whether_it_keeps_up(self) -> None:
+        """The source has waited for the writer: note when that is over."""
+        if self._queue.fill > 0.5:
+            return
+        with self._lock:
+            since, waited = self._health.slowed_since, self._waited
+            self._health = replace(self._health, slowed_since=None)
+            self._waited = 0.0
+        if since is not None:
+            length = span(self._clock.now() - since)
+            self._events.add(Level.INFO, f"keeps up again after {length}; the source waited {span(waited)} of it")
 
     def _mark(self, before: Health, state: SourceState, reason: str, now: float) -> GapMark | None:
         """The gap that this change begins or ends. Called with the lock held."""
@@ -113,27 +195,47 @@ class Connection:
             if before.state.connected:
                 return None
             self._last_byte_at = now  # the answer's first bytes
-            if self._was_connected:
+            if self._lost:
                 self._health = replace(self._health, reconnects=before.reconnects + 1)
-            self._was_connected, self._gap_open = True, False
+            self._was_connected, self._gap, self._resumed_at, self._lost = True, None, None, False
+            self._behind_since = None
             return GapMark(now)
-        if self._gap_open:
-            return None
         if state is SourceState.STOPPED and self.expecting_end:
             return None  # the next run of this capture notes the span since then
         if state in (SourceState.STARTING, SourceState.CONNECTING) and not before.state.connected:
-            return None  # the first attempt of a run
-        self._gap_open = True
+            if self._gap is not None and self._gap.chosen and self._resumed_at is None:
+                self._resumed_at = now
+            if not reason:
+                return None  # a first attempt, which may succeed; any other has a reason
+        return self._open(now, reason, chosen=state is SourceState.PAUSED)
+
+    def _open(self, now: float, reason: str, *, chosen: bool) -> GapMark | None:
+        """The mark of a gap that begins, or of a gap that falls in two because the user paused or resumed."""
         # Before the first connection nothing was received since the run began.
-        return GapMark(self._last_byte_at or self._started_at, reason or "connection lost")
+        at = self.last_byte_at or self._started_at
+        resumed_at, self._resumed_at = self._resumed_at, None
+        if self._gap is None:
+            self._lost = self._was_connected and not chosen
+        elif self._gap.chosen == chosen:
+            return None
+        else:
+            at = now if chosen else resumed_at or now
+        self._gap = GapMark(at, reason or "connection lost", chosen)
+        return self._gap
+
+    def _tell_connected(self, gap: GapMark | None, now: float, *, again: bool) -> None:
+        """The connection is there: what gap of this run that ends, if any."""
+        words = "connected again" if again else "connected"
+        if gap is not None:
+            length = span(now - gap.at) if now - gap.at >= 0.05 else "less than 0.1 s"
+            words = f"{words} after {length}: {gap.reason}"
+        self._events.add(Level.INFO, words)
 
     def _tell(
         self, before: SourceState, state: SourceState, reason: str, wait_until: float | None, now: float
     ) -> None:
         """One line in the event log for each change that a person would want to know."""
-        if state is SourceState.LIVE and not before.connected:
-            self._events.add(Level.INFO, "connected" if self.reconnects == 0 else "connected again")
-        elif state is SourceState.WAITING:
+        if state is SourceState.WAITING:
             seconds = max((wait_until or now) - now, 0.0)
             wait = f"trying again in {seconds:.0f} s" if seconds >= 1 else "trying again"
             self._events.add(Level.WARNING, f"{reason or 'connection lost'}; {wait}")

@@ -11,13 +11,15 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from core import crashpoint
 from core.clock import Clock
-from core.errors import BieberTuiError, StoreRefused, Unavailable
+from core.crashpoint import Point
+from core.errors import BieberTuiError, JournalBlocked, JournalError, StoreRefused, Unavailable
 from core.events import EventLog
-from core.journal import Journal, Row, Settled
+from core.journal import Journal, JournalReader, Row, Settled
 from core.post import Post
 from core.sinks.base import Outcome, Sink, StoredRow
 from core.snapshot import Level, SinkState, SinkStatus
@@ -43,10 +45,12 @@ class Delivery:
         events: EventLog,
         clock: Clock,
         batch_size: int,
+        forget: Callable[[Sink], None] = lambda _: None,
     ) -> None:
         """`limit()` is the newest row that may be delivered; `on_settled` makes this the sink of record.
 
-        `on_refused` hears of a refusal before the first success: the user set it up wrong.
+        `on_refused` hears of a refusal before the first success (the user set it up wrong), and of a journal that
+        cannot be read. `forget` is called before anything is written: the sink forgets what it was asked to.
         """
         self._sink = sink
         self._journal = journal
@@ -57,21 +61,33 @@ class Delivery:
         self._events = events
         self._clock = clock
         self._batch_size = batch_size
+        self._forget = forget
+        self.target = sink.target
+        self.of_record = on_settled is not None
+        self.still = threading.Lock()  # held while rows are on their way: nobody else may remove them
         self._first_of_run = journal.last_seq() + 1
         self._cursor = journal.sink_cursor(sink.target)
         settled = journal.settled(sink.target)
         self._status = SinkStatus(
             sink.name,
             sink.target,
-            of_record=on_settled is not None,
+            of_record=self.of_record,
             since=clock.now(),
             stored=sum(counts.stored for counts in settled.values()),
             duplicate=sum(counts.duplicate for counts in settled.values()),
         )
+        self._out_of_reach = journal.out_of_reach(self._cursor)  # rows that it will never get
+        if self._out_of_reach:
+            events.add(
+                Level.WARNING,
+                f"{sink.name}: {self._out_of_reach:,} posts were removed from the journal (journal.keep) before "
+                "this store was there to get them",
+            )
         self._recent: deque[tuple[float, int]] = deque()
         self._write_ms: deque[float] = deque(maxlen=100)
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._deadline = float("inf")
         self._was_ok = False
         self._thread = threading.Thread(target=self._run, name=f"sink-{sink.name}", daemon=True)
 
@@ -88,9 +104,11 @@ class Delivery:
 
         A thread that is stuck in a write is left behind: what it has written will be recognised as our own.
         """
+        self._deadline = deadline
         self._stop.set()
         self._wake.set()
-        self._thread.join(max(deadline - time.monotonic(), 0.0))
+        if self._thread.is_alive():
+            self._thread.join(max(deadline - time.monotonic(), 0.0))
         if self._thread.is_alive() and not self._status.error:
             self._say_down(SinkState.DOWN, "it had not answered when the capture was stopped", 0.0)
         closer = threading.Thread(target=self._sink.close, name=f"close-{self._sink.name}", daemon=True)
@@ -103,33 +121,42 @@ class Delivery:
         now = self._clock.monotonic()
         rate = sum(count for at, count in list(self._recent) if now - at <= _RATE_WINDOW) / _RATE_WINDOW
         slowest = max(list(self._write_ms), default=None)
-        behind = max(inserted - status.stored - status.duplicate, 0)
+        behind = max(inserted - status.stored - status.duplicate - self._out_of_reach, 0)
         return replace(status, behind=behind, rate=rate, write_ms=slowest)
 
     def _run(self) -> None:
-        reader = self._journal.reader()
         wait = FIRST_WAIT
         opened = False
+        reader: JournalReader | None = None
         try:
             while True:
                 try:
+                    reader = reader or self._journal.reader()
                     if not opened:
                         self._sink.open()
                         opened = True
                         self._say_ok()
+                    self._forget(self._sink)
                     self._deliver(reader.rows_after)
                     wait = FIRST_WAIT
                     if self._stop.is_set():
                         return
                     self._wake.wait(1.0)
                     self._wake.clear()
-                except Unavailable as error:
-                    opened = False
-                    self._say_down(SinkState.DOWN, str(error), wait)
+                except (Unavailable, JournalBlocked) as error:
+                    # When it is the journal that cannot note what the sink has answered, the sink gets the same
+                    # rows again and says that they are ours.
+                    opened = opened and isinstance(error, JournalBlocked)
+                    if not (self._stop.is_set() and self._status.state is SinkState.DOWN):
+                        self._say_down(SinkState.DOWN, str(error), wait)
                     if self._stop.is_set():
                         return
                     self._clock.wait(self._stop, wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                     wait = min(wait * 2, LONGEST_WAIT)
+                except JournalError as error:
+                    self._say_down(SinkState.REFUSED, str(error), 0.0)
+                    self._on_refused(error)
+                    return
                 except StoreRefused as error:
                     opened = False
                     self._say_down(SinkState.REFUSED, str(error), REFUSED_WAIT)
@@ -141,21 +168,27 @@ class Delivery:
             self._say_down(SinkState.REFUSED, f"a bug in bieber-tui: {error!r}", REFUSED_WAIT)
             self._on_refused(BieberTuiError(f"the sink {self._sink.name} failed by a bug: {error!r}"))
         finally:
-            reader.close()
+            if reader is not None:
+                reader.close()
 
     def _deliver(self, rows_after: Callable[[int, int], list[Row]]) -> None:
-        """Write batch after batch until nothing waits."""
-        while True:
+        """Write batch after batch until nothing waits, or until the next one would outlast a stop."""
+        last = 0.0
+        while time.monotonic() + last < self._deadline:
             limit = self._limit()
             if self._cursor >= limit:
                 return
-            rows = [row for row in rows_after(self._cursor, self._batch_size) if row.seq <= limit]
-            if not rows:
-                return
-            began = time.perf_counter()
-            outcomes = self._sink.write([self._stored(row) for row in rows])
-            self._write_ms.append((time.perf_counter() - began) * 1000)
-            self._settle(rows, outcomes)
+            with self.still:
+                rows = [row for row in rows_after(self._cursor, self._batch_size) if row.seq <= limit]
+                if not rows:
+                    return
+                crashpoint.reach(Point.SINK_READ)
+                began = time.perf_counter()
+                outcomes = self._sink.write([self._stored(row) for row in rows])
+                last = time.perf_counter() - began
+                self._write_ms.append(last * 1000)
+                crashpoint.reach(Point.SINK_WRITTEN)
+                self._settle(rows, outcomes)
             self._say_ok()
 
     def _stored(self, row: Row) -> StoredRow:
@@ -178,18 +211,33 @@ class Delivery:
             counts[row.source] = counts.get(row.source, Settled()) + one
         both = {source: run.get(source, Settled()) + earlier.get(source, Settled()) for source in {*run, *earlier}}
         self._journal.settle(self._sink.target, rows[-1].seq, both)
+        crashpoint.reach(Point.CURSOR_MOVED)
         self._cursor = rows[-1].seq
-        if self._on_settled is not None:
-            self._on_settled(run, earlier)
-        self._status = replace(
-            self._status,
-            stored=self._status.stored + sum(counts.stored for counts in both.values()),
-            duplicate=self._status.duplicate + sum(counts.duplicate for counts in both.values()),
-        )
+        self._note(run, earlier)
         now = self._clock.monotonic()
         self._recent.append((now, len(rows)))
         while self._recent and now - self._recent[0][0] > _RATE_WINDOW:
             self._recent.popleft()
+
+    def forgotten(self, rows: Sequence[tuple[int, str]]) -> None:
+        """Rows (seq, source) are gone before they were written: the journal has settled them as stored."""
+        run: dict[str, Settled] = {}
+        earlier: dict[str, Settled] = {}
+        for seq, source in rows:
+            counts = run if seq >= self._first_of_run else earlier
+            counts[source] = counts.get(source, Settled()) + Settled(stored=1)
+        self._note(run, earlier)
+
+    def _note(self, run: dict[str, Settled], earlier: dict[str, Settled]) -> None:
+        """Count what the journal has settled."""
+        if self._on_settled is not None:
+            self._on_settled(run, earlier)
+        both = [*run.values(), *earlier.values()]
+        self._status = replace(
+            self._status,
+            stored=self._status.stored + sum(counts.stored for counts in both),
+            duplicate=self._status.duplicate + sum(counts.duplicate for counts in both),
+        )
 
     def _say_ok(self) -> None:
         before = self._status.state

@@ -6,6 +6,10 @@ BieberTuiError                    what happened, what it means, what to do
 ├── SourceRefused          (3)    the source said no for good
 ├── StoreRefused           (4)    the store said no for good
 │   └── JournalError       (4)    the journal cannot be opened or written
+│       ├── JournalBlocked (4)    … just now: what is in hand is kept and tried again
+│       │   ├── JournalFull       its disk is full
+│       │   └── JournalBusy       another program holds its lock
+│       └── JournalDamaged (4)    it does not hold what it should: `bieber-tui recover`
 └── AlreadyOwned           (5)    another capture owns this data folder
 
 Unavailable                       wait and try again; never leaves the thread that met it
@@ -27,6 +31,11 @@ class BieberTuiError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+    @property
+    def sentence(self) -> str:
+        """Both on one line, for an event."""
+        return f"{self.message}. {self.hint}" if self.hint else self.message
 
 
 class ConfigError(BieberTuiError):
@@ -66,6 +75,28 @@ class StoreRefused(BieberTuiError):
 
 class JournalError(StoreRefused):
     """The journal's file cannot be opened, read or written."""
+
+
+class JournalBlocked(JournalError):
+    """The journal cannot be written just now. `gap_reason` is what a gap says of it; empty: no gap yet."""
+
+    gap_reason = "the journal could not be written"
+
+
+class JournalFull(JournalBlocked):
+    """There is no room for the journal."""
+
+    gap_reason = "disk full"
+
+
+class JournalBusy(JournalBlocked):
+    """Another program holds the journal's lock. The stream stays open: a lock seldom lasts."""
+
+    gap_reason = ""
+
+
+class JournalDamaged(JournalError):
+    """The journal does not hold what it should."""
 
 
 class AlreadyOwned(BieberTuiError):

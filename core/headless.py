@@ -1,7 +1,7 @@
 """A capture without a screen: log lines on stderr for people or for a log shipper, the report on stdout if asked.
 
-Loads neither Textual nor Rich. SIGINT, SIGTERM and SIGHUP end it cleanly, SIGUSR1 pauses, SIGUSR2 resumes. A log
-that nobody reads any more (a closed pipe) never ends a capture.
+Loads neither Textual nor Rich. SIGINT, SIGTERM and SIGHUP end it cleanly, SIGUSR1 pauses, SIGUSR2 resumes; under
+nohup, SIGHUP is ignored as was asked for. A log that nobody reads any more (a closed pipe) never ends a capture.
 """
 
 from __future__ import annotations
@@ -10,14 +10,21 @@ import json
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from core.capture import Capture
 from core.clock import iso
+from core.plain import one_line
 from core.settings import LogSettings
 from core.snapshot import Level, SinkState, Snapshot
+from core.units import room_words
 
+if TYPE_CHECKING:
+    from core.capture import Capture
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # they end a capture in order, with a screen too
 TICK = 0.2  # seconds between two looks at the capture
 
 
@@ -32,9 +39,9 @@ class Log:
         """One line; `event` names its kind, `fields` are for machines."""
         if self._json:
             entry = {"time": iso(at), "level": level.value, "event": event, "message": message, **fields}
-            text = json.dumps(entry, ensure_ascii=False)
+            text = json.dumps(entry)  # pure ASCII: a log is read in a terminal, and words come from outside
         else:
-            text = f"{iso(at)} {level.value.upper():7} {_one_line(message)}"
+            text = f"{iso(at)} {level.value.upper():7} {one_line(message)}"
         try:
             self._out.write(text + "\n")
             self._out.flush()
@@ -42,14 +49,33 @@ class Log:
             pass
 
 
-def _one_line(text: str) -> str:
-    """Text on one line with control characters made visible: a log is read in a terminal."""
-    lines = " ".join(part.strip() for part in text.splitlines())
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in lines)
+class Followed(Protocol):
+    """What the log needs of a capture, ours or another process's."""
+
+    def snapshot(self, since: int) -> Snapshot:
+        """The present moment."""
+
+    def pause(self) -> None:
+        """Close the stream."""
+
+    def resume(self) -> None:
+        """Open it again."""
 
 
-def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextIO | None = None) -> int:
-    """Run the capture until it ends or a signal ends it; returns the exit code."""
+def follow(viewer: Followed, log_settings: LogSettings) -> int:
+    """Log what a capture of another process does, until a signal; that capture goes on. Returns the exit code."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    _watch(viewer, threading.Event(), Log(log_settings), log_settings.summary_every, stop, [], _Told())
+    return 0
+
+
+def run(open_capture: Callable[[], Capture], log_settings: LogSettings, *, report: bool) -> int:
+    """Open a capture and run it until it ends or a signal ends it; returns the exit code.
+
+    Raises what opening raises. Signals are listened to before, so that one that comes early is not lost.
+    """
     log = Log(log_settings)
     stop = threading.Event()
     reasons: list[str] = []
@@ -59,25 +85,36 @@ def run(capture: Capture, log_settings: LogSettings, *, report: bool, out: TextI
         reasons.append(signal.Signals(number).name)
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_stop)
+    for number in ENDING_SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, on_stop)
     signal.signal(signal.SIGUSR1, lambda *_: commands.append("pause"))
     signal.signal(signal.SIGUSR2, lambda *_: commands.append("resume"))
 
-    capture.start()
+    capture = open_capture()
+    if not stop.is_set():
+        capture.start()
     told = _Told()
     try:
-        _watch(capture, log, log_settings.summary_every, stop, commands, told)
+        _watch(capture, capture.ended, log, log_settings.summary_every, stop, commands, told)
     finally:
         capture.stop(f"stopped by {reasons[0]}" if reasons else "stopped")
     snapshot = capture.snapshot(told.rows)
     told.events_of(snapshot, log)
     _summary(log, snapshot, "end", f"stopped: {snapshot.stopped}; ")
     if report:
-        stream = out or sys.stdout
-        stream.write(json.dumps(capture.report(), ensure_ascii=False) + "\n")
-        stream.flush()
+        write_report(capture.report(), log)
     return capture.error.exit_code if capture.error else 0
+
+
+def write_report(report: dict[str, object], log: Log) -> None:
+    """The final report on stdout; the log says so when nobody takes it."""
+    try:
+        sys.stdout.write(json.dumps(report) + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        words = f"the report could not be written to stdout: {error.strerror}"
+        log.line(time.time(), Level.ERROR, "report", words)
 
 
 class _Told:
@@ -104,11 +141,17 @@ class _Told:
 
 
 def _watch(
-    capture: Capture, log: Log, every: float, stop: threading.Event, commands: list[str], told: _Told
+    capture: Followed,
+    ended: threading.Event,
+    log: Log,
+    every: float,
+    stop: threading.Event,
+    commands: list[str],
+    told: _Told,
 ) -> None:
     """Tell what happens until the capture ends or `stop` is set."""
-    next_summary = capture.snapshot().at + every
-    while not stop.wait(TICK) and not capture.ended.is_set():
+    next_summary = capture.snapshot(0).at + every
+    while not stop.wait(TICK) and not ended.is_set():
         while commands:
             # A thread of its own: pausing may take a second, and the log goes on meanwhile.
             threading.Thread(target=getattr(capture, commands.pop(0)), daemon=True).start()
@@ -125,23 +168,29 @@ def _summary(log: Log, snapshot: Snapshot, event: str, prefix: str = "") -> None
     run, rates, health = snapshot.run, snapshot.rates, snapshot.health[0]
     rate = "-" if rates.posts_per_s is None else f"{rates.posts_per_s:,.1f}/s"
     share = "-" if run.match_rate is None else f"{run.match_rate:.1%}"
+    slowed = "" if health.slowed_since is None else f" (slowed down, {health.queue:,} lines wait)"
     stores = "".join(
         f", {sink.name} {sink.state.value}, {sink.behind:,} behind"
         for sink in snapshot.sinks
         if sink.behind or sink.state is not SinkState.OK
     )
+    journal = snapshot.journal
+    disk = f", disk: {room_words(journal)}" if journal.low else ""
     log.line(
         snapshot.at,
         Level.INFO,
         event,
-        f"{prefix}{health.state.value}, total {run.consumed:,}, matched {run.matched:,} ({share}), "
+        f"{prefix}{health.state.value}{slowed}, total {run.consumed:,}, matched {run.matched:,} ({share}), "
         f"unique {run.unique:,}, duplicate {run.duplicate:,}, pending {run.pending:,}, "
-        f"quarantined {run.quarantined:,}, {rate}, gaps {snapshot.gap_count:,}{stores}",
+        f"quarantined {run.quarantined:,}, {rate}, gaps {snapshot.gap_count:,}{stores}{disk}",
         state=health.state.value,
+        queue=health.queue,
+        queue_fill=round(health.queue_fill, 3),
         run=asdict(run),
         life=asdict(snapshot.life),
         posts_per_s=rates.posts_per_s,
         gaps=snapshot.gap_count,
         reconnects=health.reconnects,
         sinks={sink.name: {"state": sink.state.value, "behind": sink.behind} for sink in snapshot.sinks},
+        journal=asdict(journal),
     )

@@ -16,6 +16,7 @@ class SourceState(StrEnum):
     STALLED = "stalled"  # connected, but silent for longer than the source allows
     WAITING = "waiting"  # backing off before the next connection
     PAUSED = "paused"  # closed by the user
+    BLOCKED = "blocked"  # closed by us: the journal takes nothing just now
     STOPPED = "stopped"  # ended: by the user, or for good by the source
 
     @property
@@ -50,3 +51,5 @@ class Health:
     lag: float | None = None  # seconds from a post's creation to its arrival, of the newest posts
     queue: int = 0  # lines read and not yet decoded
     queue_limit: int = 0  # the reader waits when the queue is this long
+    queue_fill: float = 0.0  # 0 to 1, by number or by bytes, whichever is nearer to its limit
+    slowed_since: float | None = None  # posts come faster than they are written: the reader waits for the writer

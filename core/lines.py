@@ -1,7 +1,8 @@
 """The bounded queue between the reader and the writer.
 
 The reader waits when it is full, by number or by bytes: that is the only way in which a slow disk can ever slow a
-source. A batch is handed out when it is full or when its first line has waited for its time.
+source, and whoever puts can tell that it waits. A batch is handed out when it is full or when its first line has
+waited for its time.
 """
 
 from __future__ import annotations
@@ -31,11 +32,31 @@ class LineQueue(Generic[T]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, item: T, size: int = 0) -> bool:
-        """Add an item, waiting while the queue is full. False when the queue was closed: the item is not taken."""
+    @property
+    def fill(self) -> float:
+        """How full it is, by number or by bytes, whichever is more: 1 when an item has to wait."""
+        return max(len(self._items) / self.limit, self._bytes / self._limit_bytes)
+
+    @property
+    def bytes(self) -> int:
+        """The size of all items."""
+        return self._bytes
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more items."""
+        return self._closed
+
+    def put(self, item: T, size: int = 0, *, wait: float | None = None, over: bool = False) -> bool:
+        """Add an item, waiting while the queue is full: `wait` seconds, or as long as it takes.
+
+        `over` adds it beyond the limit. False when the item was not taken: it is still full, or closed.
+        """
         with self._lock:
-            while (len(self._items) >= self.limit or self._bytes >= self._limit_bytes) and not self._closed:
-                self._drained.wait()
+            if (len(self._items) >= self.limit or self._bytes >= self._limit_bytes) and not over:
+                self._drained.wait_for(self._has_room, wait)
+                if not self._has_room():
+                    return False
             if self._closed:
                 return False
             self._items.append((item, size))
@@ -43,6 +64,10 @@ class LineQueue(Generic[T]):
             if self._wanted and (len(self._items) >= self._wanted or self._bytes >= self._limit_bytes):
                 self._filled.notify()
             return True
+
+    def _has_room(self) -> bool:
+        """Whether whoever waits to put something need not wait any more."""
+        return self._closed or (len(self._items) < self.limit and self._bytes < self._limit_bytes)
 
     def take(self, most: int, wait: float, linger: float) -> list[T]:
         """Up to `most` items: waits `wait` seconds for the first one, then `linger` more for the batch to fill."""

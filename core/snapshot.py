@@ -62,6 +62,20 @@ class SinkStatus:
     retry_at: float | None = None
 
 
+Filled = Literal["no", "partly", "yes"]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalStatus:
+    """The journal and its disk. Sizes are bytes; what is not known yet is None."""
+
+    size: int | None = None  # of the journal's pages in use
+    free: int | None = None  # on its disk
+    low: bool = False  # less is free than journal.min_free
+    seconds_left: float | None = None  # until the disk is full at the present rate
+    blocked: str = ""  # why it takes nothing just now, in words; what was read is kept in memory meanwhile
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """A span in which the source may have produced posts that we did not receive. `end` None: still open."""
@@ -70,7 +84,23 @@ class Gap:
     start: float
     end: float | None
     reason: str
-    filled: Literal["no", "partly", "yes"] = "no"
+    filled: Filled = "no"
+    fetched: int = 0  # posts that the fill brought
+    why: str = ""  # why it is filled as it is, in words; empty while nothing is to be said
+    number: int = 0  # of the gap in its journal
+    chosen: bool = False  # the user closed the connection: a pause
+    keywords: str = ""  # that were in force; empty when they were not noted
+    last_id: str = ""  # the newest post known before it
+    first_id: str = ""  # the first one seen well after it
+    reached: str = ""  # where its fill goes on, in the source's words
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """The gap that is being filled at this moment, and how that goes, in words."""
+
+    gap: int
+    words: str
 
 
 class Level(StrEnum):
@@ -113,7 +143,29 @@ class Rates:
     peak_per_s: int = 0
     peak_at: float | None = None
     seconds: Series = Series(step=1.0, start=0.0)  # the last 5 minutes
-    minutes: Series = Series(step=60.0, start=0.0)  # the last 60 minutes
+    minutes: Series = Series(step=60.0, start=0.0)  # the last 60 minutes, of earlier runs too
+    day: Series = Series(step=360.0, start=0.0)  # the last 24 hours, of earlier runs too
+    spikes: tuple[float, ...] = ()  # when they began, oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The commonest names of one kind with the number of posts that have each, the commonest first."""
+
+    kind: str  # "tags", "authors", "links", "languages", "words"
+    names: tuple[tuple[str, int], ...] = ()
+    exact: bool = True  # False: there were too many names, and rare ones were let go
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The matched posts of a window that began at `start` and moves on by `slide` seconds."""
+
+    start: float = 0.0
+    length: float = 3600.0
+    slide: float = 300.0
+    posts: int = 0
+    tops: tuple[Top, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,4 +190,9 @@ class Snapshot:
     rates: Rates
     rows: tuple[FeedRow, ...]  # consumed posts with seq > the `since` that was asked for, oldest first
     last_seq: int  # of the newest consumed post of this run; 0 before the first
+    window: Window = Window()
     stopped: str = ""  # why the capture ended; empty while it runs
+    journal: JournalStatus = JournalStatus()
+    view: str = ""  # "attached", "read-only", "replay 10×": how one looks, if not at a capture of one's own
+    epoch: int = 0  # rises when the feed begins anew: a replay went back
+    filling: Filling | None = None  # the gap that is being filled now

@@ -16,12 +16,22 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from core.post import Author, Post
 from core.sinks.base import StoredRow
 
 ROOT = Path(__file__).parent.parent
+
+# Programs that the tests start are to hear every signal, also when the tests themselves run under nohup.
+for _signal in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, signal.SIG_DFL)
+
+# No test depends on a clock being fast. In CI the same inputs are tried in every run; elsewhere new ones are.
+hypothesis.settings.register_profile("promises", deadline=None, derandomize=os.environ.get("CI") == "true")
+hypothesis.settings.load_profile("promises")
 
 
 def make_row(seq: int, *, capture: str = "capture-1", post: Post | None = None, raw: bytes = b"{}") -> StoredRow:
@@ -77,6 +87,10 @@ class FerretDB:
     @property
     def address(self) -> str:
         return f"mongodb://127.0.0.1:{self.port}"
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
         with (self.folder / "server.log").open("ab") as log:

@@ -192,12 +192,16 @@ class Tape:
         self.reports: list[tuple[SourceState, str, float | None]] = []
         self.windows: list[RateLimit] = []
         self.events: list[str] = []
+        self.deletions: list[tuple[str, str]] = []
+
+    def deleted(self, *, post: str = "", author: str = "") -> None:
+        self.deletions.append((post, author))
 
     def deliver(self, raw: bytes, received_at: float, *, backfilled: bool = False) -> None:
         self.lines.append(raw)
         self.times.append(received_at)
 
-    def touch(self, at: float) -> None:
+    def touch(self, at: float, *, more: bool = False) -> None:
         self.touched.append(at)
 
     def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:

@@ -21,7 +21,8 @@ class Place(StrEnum):
     OTHER = "elsewhere"
 
 
-READING, FEED, POSTS, CAPTURE, SCREEN, PROGRAM = "Reading", "Filter", "Post", "Capture", "Screen", "Program"
+READING, FEED, POSTS, CAPTURE = "Reading", "Filter", "Post", "Capture"
+REPLAY, SCREEN, PROGRAM = "Replay", "Screen", "Program"
 
 _PAGES = (Place.DASHBOARD, Place.SHEET, Place.POST)
 _ONE_POST = (Place.DASHBOARD, Place.POST)
@@ -150,6 +151,11 @@ ACTIONS: tuple[Action, ...] = (
     Action("browse", ("o",), POSTS, "Open the post in the browser; over SSH, copy its link", places=_ONE_POST),
     Action("log", ("l",), CAPTURE, "Read the event log", label="log", rank=8),
     Action("export", ("e",), FEED, "Write the posts that are listed to files, JSON lines and CSV", rank=8),
+    Action("step", ("full_stop",), REPLAY, "Hold the replay, and show one more post"),
+    Action("rewind", ("left_square_bracket",), REPLAY, "Go back a minute of the recording"),
+    Action("forward", ("right_square_bracket",), REPLAY, "Go forward a minute of the recording"),
+    Action("slower", ("less_than_sign",), REPLAY, "Replay slower"),
+    Action("faster", ("greater_than_sign",), REPLAY, "Replay faster"),
     Action("layout_1", ("1",), SCREEN, "Layout 1, overview: numbers, feed, connection, store, events"),
     Action("layout_2", ("2",), SCREEN, "Layout 2, feed: as many posts as the screen holds"),
     Action("layout_3", ("3",), SCREEN, "Layout 3, numbers: counters, plots and the right column get the room"),

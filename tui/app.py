@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import sys
 import threading
@@ -28,11 +29,12 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.timer import Timer
 
+from core.headless import ENDING_SIGNALS
 from core.settings import Settings
 from core.snapshot import Event, Level, Snapshot
-from tui.actions import BY_ID, Place
+from tui.actions import BY_ID, REPLAY, Action, Place
 from tui.beside import Beside
-from tui.controls import Archive, Controls
+from tui.controls import Archive, Controls, Playable
 from tui.feed import Feed
 from tui.header import draw_header, draw_keys
 from tui.ink import Line
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 NUMBERS_EVERY = 0.25  # seconds between two paintings of everything but the feed
 COVERED_EVERY = 0.5  # the same under a dialog, the feed included: all of the screen is painted anew then
 UNFOCUSED_FPS = 4.0
+SEEK = 60.0  # seconds of a recording
 MONOCHROME = "ansi-dark"
 
 
@@ -111,6 +114,7 @@ class Dashboard(App[int]):
         self._pace = Pace(self._fps)
         self._seq = 0
         self.snapshot = controls.snapshot(0)
+        self._epoch = self.snapshot.epoch
         self._topic: str | None = None  # whose terms the feed marks
         self._last_tick = self._last_numbers = 0.0
         self._stopping = False
@@ -171,6 +175,12 @@ class Dashboard(App[int]):
         """Colours for the inks in themes that are not ours."""
         return ink_variables(self.current_theme)
 
+    def _fatal_error(self) -> None:
+        """A bug, told without the values of local variables: they hold posts, and may hold a secret."""
+        from rich.traceback import Traceback  # noqa: PLC0415 - not needed while all is well
+
+        self.panic(Traceback(show_locals=False))
+
     def compose(self) -> ComposeResult:
         """From the top down."""
         header, numbers, rule, side, status, keys = self._panels
@@ -210,7 +220,9 @@ class Dashboard(App[int]):
         if self._problem:
             self.say(self._problem, seconds=12)
         self.call_after_refresh(self._start)
-        if not self.is_headless:
+        if self.is_web:
+            self.set_interval(1.0, self._check_server)
+        elif not self.is_headless:
             self._watch_terminal()
             self._ask_echo = getattr(self._driver, "ask_echo", None)
             if self._ask_echo is not None:
@@ -256,6 +268,10 @@ class Dashboard(App[int]):
                 method(argument) if BY_ID[action].argument else method()
                 return
 
+    def offers(self, action: Action) -> bool:
+        """Whether an action can be had now: those of a replay only in one."""
+        return action.group != REPLAY or isinstance(self._controls, Playable)
+
     def action_do(self, action: str) -> None:
         """The same for clicks."""
         self.do(action)
@@ -276,6 +292,10 @@ class Dashboard(App[int]):
         if covered or self._echo.behind(now):
             return
         self.snapshot = snapshot = self._controls.snapshot(self._seq)
+        if snapshot.epoch != self._epoch:  # what the feed holds was taken back: take all that there is now
+            self._epoch = snapshot.epoch
+            self.feed.clear()
+            self.snapshot = snapshot = self._controls.snapshot(0)
         self._seq = snapshot.last_seq
         self.feed.add(snapshot.rows)
         if now - self._last_numbers >= NUMBERS_EVERY - 0.01:
@@ -358,14 +378,22 @@ class Dashboard(App[int]):
     def _watch_terminal(self) -> None:
         """Leave cleanly on a signal, and when the terminal is gone and no signal told so (nohup)."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        for number in ENDING_SIGNALS:
             loop.add_signal_handler(number, self.do_quit)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)  # they waited since the capture was opened
         self.set_interval(1.0, self._check_terminal)
 
     def _check_terminal(self) -> None:
         stdin = sys.__stdin__
         if stdin is None or stdin.closed or not stdin.isatty():
             self.do_quit()
+
+    def _check_server(self) -> None:
+        """In a browser the terminal is a pipe from the server; when the server is gone, nobody looks any more."""
+        pipe = select.poll()
+        pipe.register(0, select.POLLHUP)
+        if pipe.poll(0):
+            os._exit(0)  # the way out writes to the pipe, and a viewer has nothing to flush
 
     async def action_quit(self) -> None:
         """Textual's own key for it, which always works."""
@@ -375,6 +403,8 @@ class Dashboard(App[int]):
         """Flush, then exit. A second time is harmless."""
         if not self._stopping:
             self._stopping = True
+            if not self.is_headless:
+                signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)  # a second one has nothing to add
             self.paint()
             self.jobs.close()
             threading.Thread(target=self._leave, name="leave", daemon=True).start()
@@ -396,6 +426,31 @@ class Dashboard(App[int]):
         """Pause or resume the capture."""
         command = self._controls.resume if self.snapshot.paused else self._controls.pause
         self.jobs.start(lambda _: command())
+
+    def _play(self, call: Callable[[Playable], None]) -> None:
+        replay = self._controls
+        if isinstance(replay, Playable):
+            self.jobs.start(lambda _: call(replay))
+
+    def do_step(self) -> None:
+        """One more post of the replay."""
+        self._play(lambda replay: replay.step())
+
+    def do_rewind(self) -> None:
+        """A minute back."""
+        self._play(lambda replay: replay.seek(-SEEK))
+
+    def do_forward(self) -> None:
+        """A minute forward."""
+        self._play(lambda replay: replay.seek(SEEK))
+
+    def do_slower(self) -> None:
+        """Slower."""
+        self._play(lambda replay: replay.change_speed(-1))
+
+    def do_faster(self) -> None:
+        """Faster."""
+        self._play(lambda replay: replay.change_speed(1))
 
     def do_keywords(self) -> None:
         """Change keywords and topic."""
@@ -426,7 +481,7 @@ class Dashboard(App[int]):
         """Every key and word."""
         from tui.dialogs.help import help_sheet  # noqa: PLC0415
 
-        self.push_screen(help_sheet(self.place, self.keys))
+        self.push_screen(help_sheet(self.place, self.keys, self.offers))
 
     def do_palette(self) -> None:
         """Find an action by its name."""
@@ -447,14 +502,19 @@ def run(
 ) -> int:
     """Show the dashboard until the user leaves; the capture is stopped whatever ends it. The exit code.
 
-    `begin` is called when the first frame is on the screen. `finished` says that the capture has done what it was asked for (`--duration`, `--max-posts`): then the
-    dashboard leaves by itself. One that an error has ended stays on the screen, so that the reason can be read.
+    `begin` is called when the first frame is on the screen. `finished` says that the capture has done what it was
+    asked for (`--duration`, `--max-posts`): then the dashboard leaves by itself. One that an error has ended stays
+    on the screen, so that the reason can be read.
     """
     from tui.memory import load  # noqa: PLC0415
 
     folder = settings.data_dir
     memory, problem = load(folder)
     try:
+        if sys.stdin.isatty() and sys.stderr.isatty():
+            from tui.signs import settle  # noqa: PLC0415 - not on Windows, and nothing to ask without a terminal
+
+            settle(sys.stdin.fileno(), sys.stderr.fileno())
         app = Dashboard(controls, settings, finished, begin, memory=memory, folder=folder, problem=problem)
         app.run()
         app.view.write()  # what was changed just before leaving

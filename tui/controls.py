@@ -6,7 +6,7 @@ thread. Arguments and answers are plain data, so that the capture may be another
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from core.filter import Wanted
 from core.snapshot import Snapshot
@@ -55,3 +55,17 @@ class Controls(Protocol):
 
     def stop(self) -> None:
         """Flush and close everything. Blocks up to 2 s; twice is harmless."""
+
+
+@runtime_checkable
+class Playable(Controls, Protocol):
+    """A recording that is replayed: pause and resume hold it, and it can be moved through besides."""
+
+    def step(self) -> None:
+        """Hold, and take one more post."""
+
+    def seek(self, seconds: float) -> None:
+        """Go so many seconds of the recording forward, or back when negative. May take a second."""
+
+    def change_speed(self, steps: int) -> None:
+        """So many steps faster, or slower when negative."""

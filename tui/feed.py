@@ -83,6 +83,12 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
                 self._resize()
             self.refresh()
 
+    def clear(self) -> None:
+        """Forget every post."""
+        self.ring.clear()
+        self._drawn.clear()
+        self.follow()
+
     def explain(self, lines: Sequence[Line]) -> None:
         """What to say while there are no rows."""
         if lines != self.empty:

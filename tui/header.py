@@ -30,11 +30,12 @@ def state_span(said: Said, width: int) -> Span:
 
 def draw_header(snapshot: Snapshot, width: int, stopping: bool = False) -> Line:
     """Query, topic, source, state in words, duration of this run, UTC clock."""
-    said = Said("◌", "FLUSHING, then quit", "warn", loud=True) if stopping else headline(snapshot)
+    said = _leaving(snapshot) if stopping else headline(snapshot)
     roomy = width >= 100
     right: list[Span] = []
-    if snapshot.demo:
-        right += [(" DEMO ", "chip"), ("  ", "dim")]
+    for chip in ("DEMO" if snapshot.demo else "", snapshot.view.upper()):
+        if chip:
+            right += [(f" {chip} ", "chip"), ("  ", "dim")]
     health = worst(snapshot)
     if health and width >= 76 and not (snapshot.demo and width < 100):
         right += [(f"{clean(health.source)} · " if not said.loud else f"{clean(health.source)}  ", "dim")]
@@ -47,6 +48,10 @@ def draw_header(snapshot: Snapshot, width: int, stopping: bool = False) -> Line:
     left: list[Span] = [(f" {NAME}  ", "accent")] if room > 44 else [(" ", "text")]
     query = _query(snapshot, room - line_width(left) - 2)
     return spread([*left, *query], right, width)
+
+
+def _leaving(snapshot: Snapshot) -> Said:
+    return Said("◌", "LEAVING" if snapshot.view else "FLUSHING, then quit", "warn", loud=True)
 
 
 def _query(snapshot: Snapshot, room: int) -> list[Span]:

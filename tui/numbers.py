@@ -37,9 +37,9 @@ def draw_numbers(snapshot: Snapshot, width: int, height: int) -> list[Line]:
     return _full(snapshot, width, height)
 
 
-def _known(snapshot: Snapshot) -> bool:
-    """Whether this run has counted anything yet: before that, a zero would claim to know."""
-    return snapshot.run.delivered > 0 or snapshot.life.delivered > 0
+def _known(snapshot: Snapshot, value: int) -> int | None:
+    """The value, unless it is a zero and nothing was counted yet: that would claim to know."""
+    return value if value or snapshot.run.delivered or snapshot.life.delivered else None
 
 
 def _number_ink(name: str, value: int) -> str:
@@ -53,7 +53,7 @@ def _one_line(snapshot: Snapshot, width: int) -> Line:
     for index, (_, label, get) in enumerate(COUNTERS):
         value = get(snapshot.run)
         digits = (9 if slack else 7) if index < 3 else (5 if slack else 1)
-        number = count(value if _known(snapshot) else None).rjust(digits)
+        number = count(_known(snapshot, value)).rjust(digits)
         cells.append(((label, "dim"), (f" {number}  ", _number_ink(label, value))))
     kept: set[int] = set()
     room = width - 1
@@ -153,16 +153,15 @@ def _full(snapshot: Snapshot, width: int, height: int) -> list[Line]:
 
 def _table(snapshot: Snapshot, column: int) -> list[Line]:
     """Labels, this run, the whole life, and what was not counted above."""
-    known = _known(snapshot)
     run, life = snapshot.run, snapshot.life
     head: list[Span] = [(" " * 7, "dim")]
     now: list[Span] = [(" run   ", "dim")]
     ever: list[Span] = [(" life  ", "dim")]
     for name, _, get in COUNTERS:
         head.append((name.rjust(column), "dim"))
-        now.append((count(get(run) if known else None).rjust(column), _number_ink(name, get(run))))
-        ever.append((count(get(life) if known else None).rjust(column), "dim"))
-    rest: list[Span] = [("filtered out ", "dim"), (count(run.filtered_out if known else None), "dim")]
+        now.append((count(_known(snapshot, get(run))).rjust(column), _number_ink(name, get(run))))
+        ever.append((count(_known(snapshot, get(life))).rjust(column), "dim"))
+    rest: list[Span] = [("filtered out ", "dim"), (count(_known(snapshot, run.filtered_out)), "dim")]
     if run.quarantined:
         rest += [("   quarantined ", "warn"), (count(run.quarantined), "warn")]
     width = 7 + column * len(COUNTERS)

@@ -1,8 +1,9 @@
-"""A capture that is still being opened: the dashboard is on the screen at once, the capture comes when it is ready.
+"""A capture that is still being opened: the dashboard is on the screen at once, the capture comes when it can.
 
-Opening one loads a network client and the query language and reads the journal, which takes longer than drawing the
-first frame. Meanwhile `snapshot` tells of a capture that is about to connect; every other call, made in a thread,
-waits until there is one. When it cannot be opened, `error` says why, and it counts as `ended`.
+Opening one loads a network client and the query language and reads the journal, which takes longer than drawing
+the first frame. Meanwhile `snapshot` tells of a capture that is about to connect; every other call, made in a
+thread, waits until there is one. A capture that comes when nobody wants it any more is closed in order without
+being started, so it connects to nothing. One that cannot be opened is `finished`, and `result` raises why.
 """
 
 from __future__ import annotations
@@ -14,27 +15,32 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from core.counters import Counters
+from core.errors import Unavailable
 from core.health import Health
 from core.settings import Settings
 from core.snapshot import Rates, Snapshot
 
 if TYPE_CHECKING:
     from core.archive import Found, Record
+    from core.capture import Capture
     from core.filter import Wanted
-    from tui.controls import Archive, Controls
+    from tui.controls import Archive
 
-STOP_SECONDS = 2.0  # how long a stop waits for an opening to end
+STOP_SECONDS = 1.7  # whatever hangs: the process is to end within two seconds, as a capture that runs
 
 
 class Opening:
-    """Controls of the capture that `open_capture` opens and starts. `begin()` begins."""
+    """Controls of the capture that `open_capture` opens. `begin()` begins, and starts it when it is open."""
 
-    def __init__(self, open_capture: Callable[[], Controls], settings: Settings, *, demo: bool) -> None:
+    def __init__(self, open_capture: Callable[[], Capture], settings: Settings, *, demo: bool) -> None:
         self._open = open_capture
-        self._opened: Controls | None = None
-        self._done = threading.Event()
-        self._begun = False
-        self.error: BaseException | None = None
+        self._capture: Capture | None = None
+        self._error: BaseException | None = None
+        self._ready = threading.Event()  # there is a capture that was started, or an error
+        self._over = threading.Event()  # nothing is being opened or closed any more
+        self._over.set()
+        self._lock = threading.Lock()  # a capture is either started, or not wanted any more
+        self._stop_by: float | None = None  # seconds of the clock that never goes back; set: it is not wanted
         now = time.time()
         self._meanwhile = Snapshot(
             at=now,
@@ -58,54 +64,77 @@ class Opening:
         )
 
     def begin(self) -> None:
-        """Open it, in a thread. Twice is harmless."""
-        if not self._begun:
-            self._begun = True
-            threading.Thread(target=self._run, name="open", daemon=True).start()
+        """Open it, in a thread. Twice is harmless, and so is a stop before."""
+        with self._lock:
+            if self._over.is_set() and not self._ready.is_set() and self._stop_by is None:
+                self._over.clear()
+                threading.Thread(target=self._run, name="open", daemon=True).start()
 
     def _run(self) -> None:
         try:
-            self._opened = self._open()
-        except BaseException as error:  # noqa: BLE001 - whoever waits is told; the caller raises it again
-            self.error = error
+            capture = self._open()
+            with self._lock:
+                if self._stop_by is None:
+                    capture.start()
+                    self._capture = capture
+            if self._capture is None:
+                capture.stop()
+        except BaseException as error:  # noqa: BLE001 - `result` raises it again, in the thread that can tell of it
+            self._error = error
         finally:
-            self._done.set()
+            self._ready.set()
+            self._over.set()
 
-    def _ready(self) -> Controls:
+    def finished(self) -> bool:
+        """Whether there is nothing more to look at: it could not be opened, or has done what it was asked for."""
+        if self._capture is None:
+            return self._error is not None
+        return self._capture.ended.is_set() and self._capture.error is None
+
+    def result(self) -> Capture | None:
+        """The capture, for after the end; None when there never was one. Raises what opening raised."""
+        if self._error is not None:
+            raise self._error
+        return self._capture
+
+    def _started(self) -> Capture:
         """The capture, as soon as there is one."""
-        self._done.wait()
-        if self._opened is None:
-            assert self.error is not None
-            raise self.error
-        return self._opened
+        self._ready.wait()
+        capture = self.result()
+        if capture is None:
+            raise Unavailable("the capture was left before it was open")
+        return capture
 
     def snapshot(self, since: int) -> Snapshot:
         """The present moment; before it is opened, that of a capture that is about to connect."""
-        if self._opened is None:
+        if self._capture is None:
             return replace(self._meanwhile, at=time.time())
-        return self._opened.snapshot(since)
+        return self._capture.snapshot(since)
 
     @property
     def archive(self) -> Archive:
         """Everything that it has stored."""
-        return _Later(lambda: self._ready().archive)
+        return _Later(lambda: self._started().archive)
 
     def pause(self) -> None:
         """Pause it."""
-        self._ready().pause()
+        self._started().pause()
 
     def resume(self) -> None:
         """Resume it."""
-        self._ready().resume()
+        self._started().resume()
 
     def change_query(self, keywords: str, topic: str) -> None:
         """Capture something else."""
-        self._ready().change_query(keywords, topic)
+        self._started().change_query(keywords, topic)
 
     def stop(self) -> None:
-        """Stop it, also when it was only just opened."""
-        if self._begun and self._done.wait(STOP_SECONDS) and self._opened is not None:
-            self._opened.stop()
+        """Stop it in two seconds; when it is still being opened, it is not started any more. Twice is harmless."""
+        with self._lock:
+            self._stop_by = self._stop_by or time.monotonic() + STOP_SECONDS
+        if self._capture is not None:
+            self._capture.stop()
+        self._over.wait(max(self._stop_by - time.monotonic(), 0.0))
 
 
 class _Later:

@@ -140,6 +140,11 @@ class Ring:
             self._verdicts = {seq: said for seq, said in self._verdicts.items() if seq >= oldest}
         return came or gone > 0
 
+    def clear(self) -> None:
+        """Forget every post; the filter and the mode stay."""
+        self._live.clear()
+        self.follow()
+
     def freeze(self) -> None:
         """Keep what is shown as it is."""
         if self._held is None:

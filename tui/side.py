@@ -131,20 +131,28 @@ def _timeline(snapshot: Snapshot, health: Health, room: int) -> Line:
     return (*spans, ("60 min".rjust(room - cells), "faint-text"))
 
 
-def gap_words(gap: Gap, now: float) -> str:
+def gap_words(gap: Gap, snapshot: Snapshot) -> str:
     """A gap: how long, when, filled or not."""
-    length = span((gap.end if gap.end is not None else now) - gap.start)
-    state = {"no": "not filled", "partly": "partly filled", "yes": "filled"}[gap.filled]
-    return f"{length} {when(gap.start, now)}, {'still open' if gap.end is None else state}"
+    length = span((gap.end if gap.end is not None else snapshot.at) - gap.start)
+    if gap.end is None:
+        state = "still open"
+    elif snapshot.filling is not None and snapshot.filling.gap == gap.number:
+        state = "being filled"
+    else:
+        state = {"no": "not filled", "partly": "partly filled", "yes": "filled"}[gap.filled]
+    return f"{length} {when(gap.start, snapshot.at)}, {state}"
 
 
 def _last_gap(snapshot: Snapshot, room: int) -> list[Line]:
     if not snapshot.gaps:
         return [(("no gaps" if not snapshot.gap_count else plural(snapshot.gap_count, "gap"), "dim"),)]
-    last = snapshot.gaps[-1]
+    filling = snapshot.filling
+    # The gap that is being filled is the news; else the newest one is.
+    shown = next((gap for gap in snapshot.gaps if filling and gap.number == filling.gap), snapshot.gaps[-1])
+    words = shown.reason if filling is None else filling.words
     return [
-        spread([(plural(snapshot.gap_count, "gap"), "dim")], [(gap_words(last, snapshot.at), "text")], room),
-        ((f"  {clip(clean(last.reason), room - 2)}", "dim"),),
+        spread([(plural(snapshot.gap_count, "gap"), "dim")], [(gap_words(shown, snapshot), "text")], room),
+        ((f"  {clip(clean(words), room - 2)}", "dim"),),
     ]
 
 

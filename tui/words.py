@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from core.clock import span as clock_span
 from core.health import Health, SourceState
 from core.snapshot import SinkState, SinkStatus, Snapshot
 from tui.ink import clip
@@ -20,6 +21,7 @@ LONGEST_REASON = 32
 # What decides which source is spoken of when there are several: the one in the most trouble.
 _TROUBLE = (
     SourceState.STOPPED,
+    SourceState.BLOCKED,
     SourceState.WAITING,
     SourceState.STALLED,
     SourceState.CONNECTING,
@@ -62,19 +64,7 @@ def plural(number: int, one: str, many: str = "") -> str:
 
 def span(seconds: float | None) -> str:
     """A length of time in its two biggest units: 0.4 s, 23 s, 4 m 05 s, 2 h 14 m, 3 d 4 h."""
-    if seconds is None:
-        return UNKNOWN
-    seconds = max(seconds, 0.0)
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02} s"
-    if whole < 86_400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02} m"
-    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+    return UNKNOWN if seconds is None else clock_span(seconds)
 
 
 def seconds_left(until: float, now: float) -> str:
@@ -124,6 +114,8 @@ def connection(health: Health, now: float) -> Said:
     """One source's state."""
     reason = clean(health.reason)
     because = f" ({short(reason)})" if reason else ""
+    if health.slowed_since is not None and health.state.connected:
+        return Said("▲", f"SLOWED DOWN {span(now - health.slowed_since)}", "warn", loud=True)
     match health.state:
         case SourceState.LIVE:
             return Said("●", "LIVE", "ok")
@@ -137,6 +129,8 @@ def connection(health: Health, now: float) -> Said:
             return Said("▲", f"WAITING{left}{because}", "warn", loud=True)
         case SourceState.PAUSED:
             return Said("‖", "PAUSED by you", "warn", loud=True)
+        case SourceState.BLOCKED:
+            return Said("■", f"BLOCKED: {reason}", "bad", loud=True)
         case SourceState.STOPPED:
             return Said("■", f"STOPPED: {reason}" if reason else "STOPPED", "bad", loud=True)
         case _:

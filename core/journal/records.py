@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
@@ -30,10 +31,55 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class GapMark:
-    """The connection went down (`reason` given) or came back (`reason` empty) at that moment."""
+    """The connection went down (`reason` given) or came back (`reason` empty) at that moment.
+
+    `last_id` is the newest post known then. `chosen`: the user closed the connection.
+    """
 
     at: float
     reason: str = ""
+    chosen: bool = False
+    last_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AfterMark:
+    """A post that was seen well after the connection was back: the span of the gaps before it ends there."""
+
+    first_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordsMark:
+    """The source captures something else from that moment on: a gap that is open then falls in two."""
+
+    at: float
+    keywords: str
+    minutes: dict[int, tuple[int, int]] = field(default_factory=dict)  # begin of a minute: consumed, matched
+    last_id: str = ""  # the newest post known then
+
+
+@dataclass(frozen=True, slots=True)
+class PageMark:
+    """So many posts were fetched for a gap; `reached` is the place in the source's words to go on from."""
+
+    gap: int
+    posts: int
+    reached: str
+    first_id: str  # up to that post the fill has asked for everything
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The source announced that a post, or everything of an author, is to be kept no longer. One id is given."""
+
+    at: float
+    post: str = ""
+    author: str = ""
+
+
+Mark = GapMark | AfterMark | KeywordsMark | PageMark | Deletion
 
 
 @dataclass(slots=True)
@@ -46,12 +92,15 @@ class Batch:
     entries: list[Entry] = field(default_factory=list)
     filtered: list[Rejected] = field(default_factory=list)  # only with journal.scope = "all"
     quarantined: list[Rejected] = field(default_factory=list)
-    gaps: list[GapMark] = field(default_factory=list)
+    gaps: list[Mark] = field(default_factory=list)  # in the order in which it happened
     cursor: str | None = None
     last_byte_at: float | None = None
+    minutes: dict[int, tuple[int, int]] = field(default_factory=dict)  # begin of a minute: consumed, matched
+    last_id: str = ""  # the newest post so far that came over the connection
+    deletions: list[Deletion] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.delivered or self.gaps or self.cursor or self.last_byte_at)
+        return bool(self.delivered or self.gaps or self.deletions or self.cursor or self.last_byte_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +143,11 @@ class Row:
     matched: tuple[str, ...]
     backfilled: bool
     raw: bytes
+
+
+def checksum(source: str, id_: str, received_at: float, matched: str, backfilled: bool, raw: bytes) -> int:
+    """What a row of the journal adds up to; `matched` as it is stored. SQLite keeps none of its own."""
+    return zlib.crc32(raw, zlib.crc32(f"{source}\0{id_}\0{received_at!r}\0{matched}\0{backfilled:d}".encode()))
 
 
 SettledBySource = Mapping[str, Settled]

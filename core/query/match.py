@@ -7,11 +7,11 @@ TweetTokenizer's tokens. View, the fast one, takes the same from less, and is th
 - a phrase needs all of its words, and an emoji its character, before the order of the units is asked for;
 - that order needs the tokenizer only where a slash or an emoji stands (text.py);
 - a match needs one of the `needles` of the query as a part of the normalised text, so that most posts are
-  refused by a search for substrings.
+  refused by a search for substrings, and most of these before they are normalised (text.py).
 
-Alternatives are looked up, not tried: `a OR b OR ...` keeps a table from a word that each needs to its test, and
-costs as much as the post has words, not as the query has terms. (Alternatives without any word, such as emoji
-or `lang:`, are tried one by one.)
+A single word is looked for where it may stand (`has_word`), and a few alternatives are tried one by one. Many are
+looked up, not tried: `a OR b OR ...` keeps a table from a word that each needs to its test, and costs as much as
+the post has words, not as the query has terms. (Those without any word, such as emoji or `lang:`, are tried.)
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ from typing import Literal
 from core.post import Post, RefKind
 from core.query.operators import answers_locally
 from core.query.rules import undecidable
-from core.query.text import Unit, normalise, parts, units, words
+from core.query.text import Unit, normalise, parts, surely_lacks, units, word_pattern, words
 from core.query.tree import And, Entity, Node, Not, Operator, Or, Term, Words
 
-# More needles than this are not searched one by one: the table of words is faster then.
+# More needles or alternatives than this are not searched one by one: the table of words is faster then.
 MAX_NEEDLES = 12
 
 # Between two units of a sequence; no unit holds it. The border of a link is an empty unit.
 BETWEEN = "\x1f"
 
 _CASHTAG = re.compile(r"(?<![\w$])\$([a-z]{1,6}(?:[._][a-z]{1,2})?)(?!\w)")
+_ASCII_NEEDLE = re.compile("[a-z0-9_]+")
 _LINK_IN_TEXT = re.compile(r"https?://\S+")
 
 
@@ -63,6 +64,17 @@ class View:
     def words(self) -> frozenset[str]:
         """Every word of every segment."""
         return frozenset(words(self.normal))
+
+    def has_word(self, word: str) -> bool:
+        """Whether that is one of the words: it stands somewhere, and no word character before or behind it."""
+        normal = self.normal
+        at = normal.find(word)
+        while at >= 0:
+            end = at + len(word)
+            if not _goes_on(normal[at - 1 : at]) and not _goes_on(normal[end : end + 1]):
+                return True
+            at = normal.find(word, at + 1)
+        return False
 
     def units(self) -> Iterator[list[Unit]]:
         """The units of each segment."""
@@ -110,9 +122,18 @@ class PlainView(View):
         """Every word of every segment, from the tokens."""
         return frozenset(unit.text for segment in self.units() for unit in segment)
 
+    def has_word(self, word: str) -> bool:
+        """Whether that is one of the words."""
+        return word in self.words
+
     def units(self) -> Iterator[list[Unit]]:
         """The units of each segment, the tokenizer asked everywhere."""
         return (units(normalise(segment), everywhere=True) for segment in self.segments)
+
+
+def _goes_on(char: str) -> bool:
+    """Whether a character, if there is one, is part of the word that it touches."""
+    return bool(char) and (char.isalnum() or char == "_" or word_pattern().match(char) is not None)
 
 
 def sequence(texts: Iterable[str]) -> str:
@@ -139,11 +160,15 @@ class Matcher:
         self._test = self._compile(node)
         found = _needles(node)
         self._needles = found if found and len(found) <= MAX_NEEDLES else ()
+        self._plain = bool(self._needles) and all(map(_ASCII_NEEDLE.fullmatch, self._needles))
 
     def match(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
         """The terms that matched, in the query's order, or None."""
         texts = _texts_of(post, quoted)
-        normal = normalise("\n".join(_segments(post, texts)))
+        whole = "\n".join(_segments(post, texts))
+        if self._plain and surely_lacks(whole, self._needles):
+            return None
+        normal = normalise(whole)
         if self._needles:
             for needle in self._needles:
                 if needle in normal:
@@ -202,6 +227,14 @@ def _all(tests: list[Test]) -> Test:
 
 
 def _any(alternatives: list[tuple[tuple[Table, str] | None, Test]]) -> Test:
+    if len(alternatives) <= MAX_NEEDLES:
+        few = [one for _, one in alternatives]
+
+        def try_all(view: View) -> Hits:
+            matched = [found for one in few if (found := one(view)) is not None]
+            return _NOTHING.union(*matched) if matched else None
+
+        return try_all
     tables: dict[Table, dict[str, list[Test]]] = {}
     others = []
     for key, one in alternatives:
@@ -275,12 +308,12 @@ def _decide_words(term: Words) -> Callable[[View], bool]:
     wanted = term.parts
     if len(wanted) == 1 and words(wanted[0]):
         word = wanted[0]
-        return lambda view: word in view.words
+        return lambda view: view.has_word(word)
     needed = frozenset(_word_parts(term))
     pictures = [part for part in wanted if not words(part)]
 
     def possible(view: View) -> bool:
-        return needed <= view.words and all(picture in view.normal for picture in pictures)
+        return all(map(view.has_word, needed)) and all(picture in view.normal for picture in pictures)
 
     if term.within is not None:
         distance = term.within

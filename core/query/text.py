@@ -21,17 +21,27 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
+from core.marks import bounded, mark_ranges
+
 PIECE = 256
 
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+"
-)
+_UNSEEN = "\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+_INVISIBLE = re.compile(f"[{_UNSEEN}]+")
 # NFKC would make the sign in "music™" the letters "tm" and glue them to the word; U+2800 looks like a space.
 _BLANK = re.compile("[\u2120\u2122\u2800]")
+# Every character that `normalise` turns into a letter, digit or `_` of ASCII, and some more.
+_TO_ASCII = (
+    "\u00aa\u00b2\u00b3\u00b9\u00ba\u00bc-\u00be\u00df\u0130-\u0133\u013f-\u0149\u017f\u01c4-\u01f3\u02b0-\u02e3"
+    "\u1d2c-\u1dbb\u1e9a-\u1e9e\u2070-\u209c\u20a8\u2100-\u2189\u2460-\u24ea\u2c7c\u2c7d\u3250-\u33ff"
+    "\ua7f2-\ua7f4\ufb00-\ufb06\ufe33-\ufe4f\uff10-\uff5a"
+    "\U000107a5\U0001d400-\U0001d7ff\U0001f100-\U0001f190\U0001fbf0-\U0001fbf9"
+)
+_ODD = re.compile(f"[{_UNSEEN}{_TO_ASCII}]")
+_ODD_FOR_ASCII = re.compile(f"[{_TO_ASCII}]|(?<=[A-Za-z0-9_])[{_UNSEEN}]")
 _RUN = re.compile(rf"\S{{1,{PIECE}}}")
 _LINK = re.compile(r"https?:/|[a-z0-9.\-]{1,255}\.[a-z]{2,13}/")
 _EMOJI_FROM = "\U0001f000"
@@ -51,22 +61,29 @@ def normalise(text: str) -> str:
         return text.lower()
     if _INVISIBLE.search(text):
         text = _INVISIBLE.sub("", text)
-    text = _BLANK.sub(" ", text)
+    text = _BLANK.sub(" ", bounded(text))
     # Folding can undo NFKC, so it comes in between, as in Unicode's own NFKC_Casefold.
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def surely_lacks(text: str, needles: Iterable[str]) -> bool:
+    """Whether none of the needles is a part of `normalise(text)`, found out without normalising it.
+
+    The needles are letters, digits and `_` of ASCII in lower case. One of those in the normal form was itself in
+    the text, or one of _TO_ASCII; and two come together only when what stood between them was invisible. So a text
+    with neither has no needle that it does not have in lower case. False says nothing.
+    """
+    low = text.lower()
+    for needle in needles:
+        if needle in low:
+            return False
+    return text.isascii() or _ODD.search(text) is None or _ODD_FOR_ASCII.search(text) is None
 
 
 @cache
 def word_pattern() -> re.Pattern[str]:
     r"""What a word is, in normalised text: `\w` and the marks that Python's `\w` lacks (vowel signs, accents)."""
-    marks: list[list[int]] = []
-    for code in (*range(0x300, 0x1E950), *range(0xE0100, 0xE01F0)):
-        if unicodedata.category(chr(code))[0] == "M":
-            if marks and marks[-1][1] == code - 1:
-                marks[-1][1] = code
-            else:
-                marks.append([code, code])
-    return re.compile(r"[\w" + "".join(f"{chr(first)}-{chr(last)}" for first, last in marks) + "]+")
+    return re.compile(rf"[\w{mark_ranges()}]+")
 
 
 _ASCII_WORD = re.compile(r"\w+", re.ASCII)

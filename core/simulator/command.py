@@ -68,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="posts a second; 0: as fast as it can (default: %(default)g)",
     )
     add("--posts", type=count, metavar="N", help="stop after N posts, and stay connected")
+    add("--end", action="store_true", help="end the stream cleanly after the last of the posts, once")
     add(
         "--duplicates",
         type=share,
@@ -83,7 +84,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="posts about music (default: %(default)g)",
     )
     add("--edits", type=share, default=0.0, metavar="SHARE", help="posts that are a later version of another")
-    add("--payload", choices=("rich", "small"), default="rich", help="small: about 300 bytes a post")
+    add(
+        "--payload",
+        choices=("rich", "small", "full"),
+        default="rich",
+        help="small: about 300 bytes a post; full: about 4.7 kB, whatever fields are asked for",
+    )
+    add(
+        "--prepared",
+        type=count,
+        default=0,
+        metavar="N",
+        help="make N posts beforehand, which go round: for 100,000 posts a second",
+    )
+    add("--chunk-lines", type=count, default=1, metavar="N", help="prepared posts in a chunk (default: 1)")
     add("--start-time", type=float, metavar="SECONDS", help="moment of the first post, since 1970 (default: now)")
     add("--latency", type=amount, default=0.0, metavar="SECONDS", help="how old a post is on delivery")
     add("--delivery-cap", type=amount, default=0.0, metavar="RATE", help="posts a second at most; X has 250")
@@ -144,21 +158,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def options_of(args: argparse.Namespace) -> SimulatorOptions:
     """The options that the flags ask for. Raises ConfigError."""
     try:
-        faults = tuple(parse(text) for text in args.fault)
+        return SimulatorOptions(
+            seed=args.seed, rate=args.rate, posts=args.posts, end=args.end, duplicates=args.duplicates,
+            match=args.match, edits=args.edits, payload=args.payload, prepared=args.prepared,
+            chunk_lines=max(args.chunk_lines, 1), start_time=args.start_time, latency=args.latency,
+            delivery_cap=args.delivery_cap, hold_while_disconnected=not args.lose_while_disconnected,
+            resend_cut=args.resend_cut, tokens=tuple(args.token or (BEARER_TOKEN,)),
+            consumer_key=args.consumer_key, consumer_secret=args.consumer_secret,
+            second_connection=args.second_connection, ghost_seconds=args.ghost_seconds,
+            connect_budget=args.connect_budget, connect_window=args.connect_window,
+            backfill_access=args.backfill_access, keep_alive=args.keep_alive, gzip=args.gzip,
+            slow_reader_buffer=args.slow_reader_buffer, untagged_rule=args.untagged_rule,
+            rule_delay=args.rule_delay, rule_cap=args.rule_cap, rule_length=args.rule_length,
+            search_lag=args.search_lag, usage_as_strings=args.usage_as_strings, port=args.port, log=args.log,
+            remember=False, faults=tuple(parse(text) for text in args.fault),
+        )  # fmt: skip
     except BadSchedule as error:
         raise ConfigError(str(error), "`bieber-tui simulate --list-faults` prints every fault.") from None
-    return SimulatorOptions(
-        seed=args.seed, rate=args.rate, posts=args.posts, duplicates=args.duplicates, match=args.match,
-        edits=args.edits, payload=args.payload, start_time=args.start_time, latency=args.latency,
-        delivery_cap=args.delivery_cap, hold_while_disconnected=not args.lose_while_disconnected,
-        resend_cut=args.resend_cut, tokens=tuple(args.token or (BEARER_TOKEN,)), consumer_key=args.consumer_key,
-        consumer_secret=args.consumer_secret, second_connection=args.second_connection,
-        ghost_seconds=args.ghost_seconds, connect_budget=args.connect_budget, connect_window=args.connect_window,
-        backfill_access=args.backfill_access, keep_alive=args.keep_alive, gzip=args.gzip,
-        slow_reader_buffer=args.slow_reader_buffer, untagged_rule=args.untagged_rule, rule_delay=args.rule_delay,
-        rule_cap=args.rule_cap, rule_length=args.rule_length, search_lag=args.search_lag,
-        usage_as_strings=args.usage_as_strings, port=args.port, log=args.log, remember=False, faults=faults,
-    )  # fmt: skip
+    except ValueError as error:
+        raise ConfigError(str(error), "`bieber-tui simulate --help` tells what the flags take.") from None
 
 
 def list_faults() -> str:

@@ -79,7 +79,9 @@ async def _half_open(stream: StreamConnection, _: float) -> None:
 
 
 async def _slow_reader_drop(stream: StreamConnection, posts: float) -> None:
-    await stream.drop_slow_reader(int(posts))
+    stream.state.world.lose(int(posts))
+    stream.state.note_lost(stream.record.number)
+    await stream.reset("dropped as a slow reader")
 
 
 async def _gap(stream: StreamConnection, posts: float) -> None:

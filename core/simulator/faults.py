@@ -231,6 +231,10 @@ class Schedule:
                 self._faults.append(replace(one, at=one.at + every, times=one.times - 1, every=every))
         return due
 
+    def next_post(self) -> float:
+        """The next delivery at which a fault is due; infinity when there is none."""
+        return min((one.at for one in self._faults if one.point == "post"), default=float("inf"))
+
     def next_time(self) -> float:
         """The next moment at which a fault is due; infinity when there is none."""
         return min((one.at for one in self._faults if one.point == "time"), default=float("inf"))

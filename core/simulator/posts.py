@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import html
 import random
+import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from core.clock import iso
@@ -82,6 +84,21 @@ class _Text:
     def mention(self, user: Json) -> None:
         self.pieces.append(("mentions", f"@{user['username']}", {"username": user["username"], "id": user["id"]}))
 
+    def sentence(self, before: str, subject: str, after: str) -> None:
+        """Words around the subject, whose tags and mentions become entities."""
+        if not any(sign in subject for sign in "#@"):
+            self.words(before + subject + after)
+            return
+        self.words(before.rstrip())
+        for word in subject.split():
+            if word[0] == "#":
+                self.tag(word[1:])
+            elif word[0] == "@":
+                self.mention({"username": word[1:], "id": str(zlib.crc32(word.encode()))})
+            else:
+                self.words(word)
+        self.words(after.lstrip())
+
     def link(self, short: str, expanded: str, media_key: str = "") -> None:
         shown = expanded.split("://", 1)[1]
         display = shown if len(shown) <= 27 else shown[:26] + "…"
@@ -93,7 +110,7 @@ class _Text:
         text, last = "", len(self.pieces) - 1
         entities: Json = {}
         for index, (kind, piece, about) in enumerate(self.pieces):
-            gap = " " if text else ""
+            gap = " " if text and text[-1] != "\n" else ""
             room = limit - 1 - len(text) - len(gap) if limit else len(piece)
             if len(piece) > room or (limit and index < last and room - len(piece) < 2):
                 if kind == "words" and room > 0:
@@ -103,7 +120,7 @@ class _Text:
             text += gap + piece
             if kind != "words":
                 entities.setdefault(kind, []).append({"start": start, "end": len(text)} | about)
-        return text, entities
+        return text.rstrip(), entities
 
     def all(self, kind: str, key: str) -> tuple[str, ...]:
         return tuple(about[key] for of, _, about in self.pieces if of == kind)
@@ -114,8 +131,9 @@ def _cut(escaped: str, room: int) -> str:
     return escaped[: room + 1].rpartition(" ")[0]
 
 
+@lru_cache(maxsize=_AUTHORS)
 def user(index: int) -> Json:
-    """One of the invented accounts, always the same for the same index."""
+    """One of the invented accounts, always the same for the same index; not to be changed."""
     rng = random.Random(index)  # noqa: S311 - not for secrets
     first, last, kind = rng.choice(texts.FIRST_NAMES), rng.choice(texts.LAST_NAMES), rng.choice(texts.HANDLES)
     press = index % 23 == 0
@@ -138,7 +156,12 @@ def user(index: int) -> Json:
         "protected": False,
         "verified": press,
         "verified_type": "business" if press else "none",
-        "url": "",
+        "url": f"https://t.co/{index:010x}",
+        "entities": {"url": {"urls": [{
+            "start": 0, "end": 23, "url": f"https://t.co/{index:010x}",
+            "expanded_url": f"https://pages.example.org/{username}",
+            "display_url": f"pages.example.org/{username}",
+        }]}},
         "public_metrics": {
             "followers_count": followers, "following_count": rng.randrange(10, 3000),
             "tweet_count": rng.randrange(5, 90_000), "listed_count": followers // 200,
@@ -278,8 +301,10 @@ def _sentence(rng: random.Random, text: _Text, lang: str, subject: str) -> None:
     phrases = texts.LANGUAGES[lang]
     glue = "" if lang in _NO_SPACE else " "
     opener = rng.choice(phrases.openers) if rng.random() < 0.6 else ""
-    line = f"{opener}{glue}{rng.choice(phrases.cores)}".strip()
-    text.words(line.format(s=subject, song=f"“{rng.choice(texts.SONGS)}”", city=rng.choice(texts.CITIES)))
+    line = f"{opener}{glue}{rng.choice(phrases.cores)}".strip() + rng.choice(phrases.ends)
+    before, after = line.split("{s}")
+    fill = {"song": f"“{rng.choice(texts.SONGS)}”", "city": rng.choice(texts.CITIES)}
+    text.sentence(before.format_map(fill), subject, after.format_map(fill))
 
 
 def _say(rng: random.Random, text: _Text, produced: Produced, lang: str, *, long: bool, small: bool) -> None:
@@ -291,7 +316,7 @@ def _say(rng: random.Random, text: _Text, produced: Produced, lang: str, *, long
             _sentence(rng, text, lang, produced.subject or "this")
     place = rng.choices(("words", "tag", "link"), (60, 28, 0 if small else 12))[0] if produced.topic else ""
     if place == "words":
-        text.words(rng.choice(phrases.topic))
+        text.words(rng.choice(phrases.topic) + rng.choice(phrases.ends))
     text.words(rng.choice(phrases.closers))
     if rng.random() < 0.65:
         text.words("".join(rng.choices(texts.EMOJI, k=rng.choice((1, 1, 2, 3)))))
@@ -335,16 +360,15 @@ def _metrics(rng: random.Random, *, quiet: bool) -> Json:
 
 def _context(rng: random.Random) -> list[Json]:
     """What X believes a post to be about: it makes up most of a rich post's bytes."""
-    domains = (
-        ("46", "Business Taxonomy", "Categories within Brand Verticals that narrow down the scope of Brands"),
-        ("131", "Unified Twitter Taxonomy", "A taxonomy of user interests. "),
-        ("10", "Person", "Named people in the world like Nelson Mandela"),
-    )
-    picked = rng.sample(domains, k=rng.choice((1, 2, 3)))
     return [
         {
             "domain": {"id": number, "name": name, "description": about},
-            "entity": {"id": str(rng.randrange(10**17, 10**18)), "name": rng.choice(texts.OUTLETS)},
+            "entity": {
+                "id": str(rng.randrange(10**17, 10**18)),
+                "name": entity,
+                "description": f"{entity}, on tour",
+            },
         }
-        for number, name, about in picked
+        for number, name, about in rng.choices(texts.DOMAINS, k=rng.randrange(8, 18))
+        for entity in (rng.choice(texts.OUTLETS),)
     ]

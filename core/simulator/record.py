@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TextIO
+
+from core.simulator.prepared import Order
 
 SentKind = Literal[
     "post",  # a post for the first time
@@ -50,6 +53,25 @@ class SentRecord:
         return json.dumps(values, ensure_ascii=True)
 
 
+@dataclass(frozen=True, slots=True)
+class SentRun:
+    """The deliveries `first` to `last` of prepared posts, which `Simulator.order` tells one by one.
+
+    Unless `whole`, any of them may have been handed over, or none. `kind` "lost-run": produced for no connection.
+    """
+
+    at: float
+    connection: int
+    kind: Literal["run", "lost-run"]
+    first: int
+    last: int
+    whole: bool
+
+    def to_json(self) -> str:
+        """The record as one line of the log."""
+        return json.dumps(asdict(self) | {"at": round(self.at, 6)})
+
+
 @dataclass(slots=True)
 class ConnectionRecord:
     """One request for the stream, answered with `status` (0: with nothing)."""
@@ -69,6 +91,7 @@ class RequestRecord:
     path: str
     query: dict[str, str]
     status: int
+    posts: tuple[str, ...] = ()  # ids of those that a search gave, in its order
 
 
 @dataclass(slots=True)
@@ -78,6 +101,7 @@ class Recorder:
     log: Path | None = None
     remember: bool = True
     sent: list[SentRecord] = field(default_factory=list)
+    runs: list[SentRun] = field(default_factory=list)
     connections: list[ConnectionRecord] = field(default_factory=list)
     requests: list[RequestRecord] = field(default_factory=list)
     _file: TextIO | None = None
@@ -97,8 +121,21 @@ class Recorder:
         """One line was sent, cut or lost."""
         if self.remember:
             self.sent.append(record)
+        self._write(record.to_json)
+
+    def run(self, record: SentRun) -> None:
+        """Many lines were sent, cut or lost."""
+        if self.remember:
+            self.runs.append(record)
+        self._write(record.to_json)
+
+    def order(self, order: Order) -> None:
+        """What the numbers of the runs to come mean."""
+        self._write(lambda: json.dumps({"kind": "order"} | asdict(order)))
+
+    def _write(self, line: Callable[[], str]) -> None:
         if self._file is not None:
-            self._file.write(record.to_json() + "\n")
+            self._file.write(line() + "\n")
             self._file.flush()
 
     def request(self, record: RequestRecord) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from core.simulator.state import State
 
 WEEK = 7 * 86400
 QUERY_LENGTH = 512
+ONLY_IN_RULES = re.compile(r"(?<!\S)-?\(*(sample|(?:user_)?bio\w*):", re.IGNORECASE)
 LOOK_UP = 50  # posts looked at before the loop gets a turn
 
 
@@ -151,7 +153,7 @@ def _is_delete(asked: Any) -> bool:
 
 
 async def _search(state: State, request: Request) -> tuple[int, Json]:
-    shape = Shape.of(request.query, small=state.options.payload == "small")
+    shape = Shape.of(request.query, state.options.payload)
     size = _number(request, "max_results", 10, 10, 100)
     found = _Found(state, request)
     token = request.query.get("next_token") or request.query.get("pagination_token", "")
@@ -171,6 +173,11 @@ async def _search(state: State, request: Request) -> tuple[int, Json]:
     body: Json = {"data": [shape.describe(item)["data"] for item in items]}
     includes = {} if shape.small else shape.includes(items)
     return 200, body | ({"includes": includes} if includes else {}) | {"meta": meta}
+
+
+def found_in(response: Response) -> tuple[str, ...]:
+    """The posts that an answer of search gives."""
+    return tuple(post["id"] for post in json.loads(response.body).get("data", ()))
 
 
 async def _counts(state: State, request: Request) -> tuple[int, Json]:
@@ -196,6 +203,9 @@ class _Found:
         query = request.query.get("query", "")
         if not query or len(query) > QUERY_LENGTH:
             raise BadParameter("query", query, f"The `query` must have 1 to {QUERY_LENGTH} characters")
+        if found := ONLY_IN_RULES.search(query):
+            words = f"Reference to invalid operator '{found[1]}'. Operator is not available in search"
+            raise BadParameter("query", query, words)
         try:
             self._rule: Rule = compile_rule(query)
         except BadRule as error:
@@ -233,7 +243,7 @@ class _Found:
                 raise BadParameter("next_token", token, "The `next_token` is not valid") from None
         state, rule = self._state, self._rule
         indexed = time.time() - state.options.search_lag
-        for seen, produced in enumerate(reversed(state.world.archive.copy())):
+        for seen, produced in enumerate(state.world.newest_first()):
             if produced.id <= self._since or produced.created < self._start:
                 return
             if seen % LOOK_UP == LOOK_UP - 1:

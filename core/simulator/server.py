@@ -23,7 +23,8 @@ from core.simulator.fault_answers import ANSWERS
 from core.simulator.faults import REQUESTS, Scheduled, parse
 from core.simulator.http import HEAD_LIMIT, BadRequest, Request, Response, head, read_request
 from core.simulator.options import SimulatorOptions
-from core.simulator.record import ConnectionRecord, RequestRecord, SentRecord
+from core.simulator.prepared import Order
+from core.simulator.record import ConnectionRecord, RequestRecord, SentRecord, SentRun
 from core.simulator.shape import BadParameter, Shape
 from core.simulator.state import State
 from core.simulator.stream import StreamConnection
@@ -131,6 +132,17 @@ class Simulator:
         return self._call(lambda: list(self._state.recorder.sent))  # between two lines, never within one
 
     @property
+    def runs(self) -> list[SentRun]:
+        """The prepared posts that were put on a stream many at a time, or lost so, in order. A copy."""
+        return self._call(lambda: list(self._state.recorder.runs))
+
+    @property
+    def order(self) -> Order | None:
+        """What the numbers in `runs` mean; None before the first connection and without prepared posts."""
+        ring = self._state.world.ring
+        return ring.order if ring else None
+
+    @property
     def connections(self) -> list[ConnectionRecord]:
         """Every request for the stream, in order."""
         return list(self._state.recorder.connections)
@@ -151,11 +163,12 @@ class Simulator:
         return self._state.world.finished
 
     def add_rule(self, value: str, tag: str | None = None) -> None:
-        """Define a rule as if a client had done so. Raises BadRule or ValueError."""
+        """Define a rule as if a client had done so. Raises ValueError."""
         asked = {"value": value} | ({} if tag is None else {"tag": tag})
         _, body = self._call(lambda: self._state.rules.add([asked], time.monotonic(), dry_run=False))
         if "errors" in body:
-            raise ValueError(f"the rule {value!r} was not taken: {body['errors'][0]}")
+            problem = body["errors"][0]
+            raise ValueError(f"the rule {value!r} was not taken: {problem.get('details', [problem['title']])[0]}")
 
     def push(self, line: bytes | str | dict[str, Any]) -> None:
         """Send that next on the live connection, or on the next one; a line end is added if there is none."""
@@ -233,7 +246,10 @@ class Simulator:
             await self._misbehave(fault, request, reader, writer)
             return False
         response = ANSWERS[fault.name](fault.amount) if fault else await rest.answer(self._state, request)
-        self._state.recorder.request(RequestRecord(request.method, request.path, request.query, response.status))
+        posts = rest.found_in(response) if name == "search" and response.status == 200 else ()
+        self._state.recorder.request(
+            RequestRecord(request.method, request.path, request.query, response.status, posts)
+        )
         close = request.headers.get("connection", "").lower() == "close"
         writer.write(response.encode(close=close))
         await writer.drain()
@@ -274,8 +290,11 @@ class Simulator:
                 await self._turn_away(record, response, writer)
                 return
             state.ghosts.clear()
-            if state.live is not None:
-                state.live.end("kicked by another connection")
+            while (old := state.live) is not None:
+                old.end("kicked by another connection")
+                await old.over.wait()  # what it had taken and not sent comes first on the new one
+                if state.live is old:
+                    state.live = None
         modes = [fault for fault in faults if fault.how == "mode"]
         stream = StreamConnection(state, record, request, reader, writer, shape=shape, modes=modes)
         stream.waiting += [fault for fault in faults if fault.how == "act"]
@@ -297,13 +316,17 @@ class Simulator:
         if not allowed:
             return problems.about_blank(429, "Too Many Requests")
         try:
-            shape = Shape.of(request.query, small=state.options.payload == "small")
+            shape = Shape.of(request.query, state.options.payload)
         except BadParameter as error:
             return problems.invalid_request({error.name: [error.value]}, str(error))
         minutes = request.query.get("backfill_minutes", "0")
         if not minutes.isdigit() or int(minutes) > 5 or (int(minutes) and not state.options.backfill_access):
             words = f"The `backfill_minutes` query parameter value [{minutes}] is not valid"
             return problems.invalid_request({"backfill_minutes": [minutes]}, words)
+        try:
+            state.prepare()
+        except ValueError as error:
+            return problems.invalid_request({}, str(error))
         return shape if state.rules.rules else problems.no_rules()
 
     async def _refuse(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
 from core.simulator.posts import Item, Json
+
+Payload = Literal["rich", "small", "full"]
 
 DEFAULT_TWEET = frozenset({"id", "text", "edit_history_tweet_ids"})
 DEFAULT_USER = frozenset({"id", "name", "username"})
@@ -34,6 +37,16 @@ _BROUGHT = {
 }  # fmt: skip
 
 
+class _Every(frozenset[str]):
+    """Every field that there is."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+_EVERY = _Every()
+
+
 class BadParameter(ValueError):
     """A parameter that X would refuse: its name, its value, and why."""
 
@@ -53,8 +66,8 @@ class Shape:
     small: bool = False
 
     @classmethod
-    def of(cls, query: Mapping[str, str], *, small: bool = False) -> Shape:
-        """Read a request's parameters. Raises BadParameter."""
+    def of(cls, query: Mapping[str, str], payload: Payload = "rich") -> Shape:
+        """Read a request's parameters; a small or full payload has its own shape. Raises BadParameter."""
         lists: dict[str, frozenset[str]] = {}
         for name in (*_FIELDS, "expansions"):
             names = frozenset(filter(None, query.get(name, "").split(",")))
@@ -62,13 +75,15 @@ class Shape:
                 if not _NAME.fullmatch(one) or (name == "expansions" and one not in EXPANSIONS):
                     raise BadParameter(name, one, f"The `{name}` query parameter value [{one}] is not valid")
             lists[name] = names
+        if payload == "full":
+            return cls(_EVERY, _EVERY, _EVERY, EXPANSIONS)
         brought = frozenset(_BROUGHT[one] for one in lists["expansions"] if one in _BROUGHT)
         return cls(
             DEFAULT_TWEET | lists["tweet.fields"] | brought,
             DEFAULT_USER | lists["user.fields"],
             DEFAULT_MEDIA | lists["media.fields"],
             lists["expansions"],
-            small,
+            payload == "small",
         )
 
     def describe(self, item: Item) -> Json:

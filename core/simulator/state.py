@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from core.simulator.faults import Schedule, Scheduled
 from core.simulator.options import SimulatorOptions
 from core.simulator.posts import Item, Json, Produced
+from core.simulator.prepared import Plate
 from core.simulator.problems import RateWindow
-from core.simulator.record import Recorder, SentRecord
+from core.simulator.record import Recorder, SentRecord, SentRun
 from core.simulator.rules import RuleBook, StoredRule
+from core.simulator.shape import Shape
 from core.simulator.world import World
 
 if TYPE_CHECKING:
@@ -37,9 +39,11 @@ class State:
         self.ghosts: list[float] = []  # until when (monotonic) each holds the slot
         self.next_answers: list[Scheduled] = []  # faults for the next stream request
         self.stream_requests = 0
+        self.ended = False  # the stream was ended because all was delivered
         self.requests: dict[str, int] = {}
         self.connects = RateWindow(options.connect_budget, options.connect_window)
         self.pause_listening: Callable[[float], None] = lambda _: None  # set by the server
+        self._plate: tuple[tuple[Shape, tuple[str, ...]], Plate] | None = None
         self.windows = {name: RateWindow(limit) for name, limit in LIMITS.items()}
 
     def elapsed(self) -> float:
@@ -64,7 +68,36 @@ class State:
             self.recorder.note(
                 SentRecord(time.time(), connection, "lost", str(produced.id), produced.topic, False, b"")
             )
+        for first, last in self.world.lost_runs:
+            self.recorder.run(SentRun(time.time(), connection, "lost-run", first, last, whole=False))
         self.world.lost.clear()
+        self.world.lost_runs.clear()
+
+    def prepare(self) -> None:
+        """Make the prepared posts that were asked for, once, by the rules as they are. Raises ValueError."""
+        rules = self.rules.rules
+        if self.options.prepared and self.world.ring is None and rules:
+            order = self.world.prepare(
+                rules[-1].compiled.subject,
+                lambda produced, item: any(_fits(rule, produced, item) for rule in rules),
+            )
+            self.recorder.order(order)
+
+    def plate(self, shape: Shape) -> Plate | None:
+        """The prepared posts as lines for a client that asked for that shape; None when there are none."""
+        ring, rules = self.world.ring, self.rules.rules
+        if ring is None:
+            return None
+        key = shape, tuple(rule.id for rule in rules)
+        if self._plate is None or self._plate[0] != key:
+            self._plate = (
+                key,
+                ring.plate(
+                    shape,
+                    lambda produced, item: [self._told(rule) for rule in rules if _fits(rule, produced, item)],
+                ),
+            )
+        return self._plate[1]
 
     def matching_rules(self, produced: Produced) -> list[Json]:
         """The rules that the post matches, as X tells them to the client."""

@@ -20,12 +20,15 @@ from core.simulator import fault_acts
 from core.simulator.faults import Scheduled
 from core.simulator.http import JSON_TYPE, Request, head
 from core.simulator.posts import Json, Produced
-from core.simulator.record import ConnectionRecord, SentKind, SentRecord
+from core.simulator.prepared import Plate
+from core.simulator.record import ConnectionRecord, SentKind, SentRecord, SentRun
 from core.simulator.shape import Shape, encode
 from core.simulator.state import State
 from core.simulator.world import Delivery
 
 LINE_END = b"\r\n"
+MISSES = 100  # posts in a row that no rule asks for, before a rest: without a rate they would never end
+BLOCK = 128 * 1024  # bytes of prepared posts that are written at a time
 BREATH = 16  # lines between two looks at the other tasks when the client reads as fast as we write
 
 
@@ -56,6 +59,7 @@ class StreamConnection:
         forced = self._modes.keys() & {"gzip", "gzip-truncated", "gzip-corrupt"}
         self._gzip = zlib.compressobj(wbits=31) if offered or forced else None
         self.wake = asyncio.Event()
+        self.over = asyncio.Event()  # nothing more will be delivered, and what was not has been put back
         self.ending = ""  # why the connection is to end, told from outside
         self.waiting: list[Scheduled] = []  # faults that wait for the next post
         self.silent_until = 0.0  # no posts before that moment (monotonic)
@@ -63,6 +67,8 @@ class StreamConnection:
         self.damaged = False  # what is compressed cannot be read any more
         self.lines = 0
         self._last_byte = 0.0
+        self._missed = 0  # posts in a row that no rule asked for
+        self._plate = state.plate(shape)
 
     @property
     def compressed(self) -> bool:
@@ -88,10 +94,14 @@ class StreamConnection:
                 await self._step()
         except Ended as ended:
             self.record.ended = self.record.ended or str(ended)
+            if self.mute:
+                self.over.set()
+                await asyncio.Event().wait()  # the socket stays open until the server stops
         except ConnectionError:
             self.record.ended = self.record.ended or "the client is gone"
         finally:
             watch.cancel()
+            self.over.set()
             self.record.ended = self.record.ended or "the simulator stopped"
 
     async def _watch(self) -> None:
@@ -142,10 +152,13 @@ class StreamConnection:
         keep_alive = self._last_byte + state.options.keep_alive
         if state.pushed:
             await self._push(state.pushed.popleft())
-        elif due <= now:
-            await self._deliver()
-        elif keep_alive <= now:
+        elif keep_alive <= now:  # first: without a rate a post is always due, though none may match
             await self.keep_alive()
+        elif due <= now:
+            await self._deliver(now)
+        elif state.world.finished and state.options.end and not state.ended:
+            state.ended = True
+            await self.finish("the end")
         else:
             timed = state.started + state.schedule.next_time()
             await self.rest(min(due, keep_alive, timed) - now)
@@ -168,16 +181,27 @@ class StreamConnection:
             if self.ending:
                 raise Ended(self.ending)
 
-    async def _deliver(self) -> None:
+    async def _deliver(self, now: float) -> None:
         state = self.state
+        if self._plate is not None and not self.waiting:
+            most = min(state.schedule.next_post() - state.world.deliveries - 1, BLOCK // self._plate.mean + 1)
+            run = state.world.run(now, int(most))
+            if run is not None:
+                await self._send_run(self._plate, *run)
+                await asyncio.sleep(0)
+                return
         self.lines += 1
         if self.lines % BREATH == 0:
             await asyncio.sleep(0)
             if self.ending:
                 return
         delivery = state.world.next()
-        if delivery is None:
+        if delivery is None:  # nobody asked for what was written
+            self._missed += 1
+            if self._missed % MISSES == 0:
+                await self.rest(0.1)
             return
+        self._missed = 0
         self.waiting += state.schedule.take("post", delivery.ordinal)
         while self.waiting:
             fault = self.waiting.pop(0)
@@ -215,6 +239,23 @@ class StreamConnection:
         places = [0, *pieces, len(line)]
         framed = b"".join(self.frame(line[start:end]) for start, end in pairwise(places))
         await self.put(delivery.kind, line, framed, delivery.produced)
+
+    async def _send_run(self, plate: Plate, first: int, last: int) -> None:
+        """Put prepared posts on the stream, as many at a time as there are."""
+        size = self.state.options.chunk_lines
+        self.lines += last - first + 1
+        if size == 1 and self.chunked and not self.compressed:
+            framed = b"".join(plate.lines(first, last, chunked=True))
+        else:
+            lines = list(plate.lines(first, last))
+            framed = b"".join(self.frame(b"".join(lines[at : at + size])) for at in range(0, len(lines), size))
+        whole = False
+        try:
+            await self.write(framed)
+            whole = True
+        finally:
+            whole = whole and not self.damaged
+            self.state.recorder.run(SentRun(time.time(), self.record.number, "run", first, last, whole))
 
     async def put(self, kind: SentKind, line: bytes, framed: bytes, produced: Produced | None = None) -> None:
         """Hand bytes over, and note how that went."""
@@ -284,6 +325,8 @@ class StreamConnection:
         patience = options.slow_reader_buffer / options.rate if options.rate else None
         since = time.monotonic()
         while not drained.done():
+            if self.ending:
+                raise Ended(self.ending)
             woken = asyncio.create_task(self.wake.wait())
             left = None if patience is None else max(since + patience - time.monotonic(), 0.0)
             await asyncio.wait({drained, woken}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -291,8 +334,6 @@ class StreamConnection:
             self.wake.clear()
             if drained.done():
                 break
-            if self.ending:
-                raise Ended(self.ending)
             if patience is not None and time.monotonic() - since >= patience:
                 await self.drop_slow_reader(options.slow_reader_buffer)
         await drained
@@ -336,9 +377,7 @@ class StreamConnection:
         if self.state.live is self:
             self.state.live = None
         self._writer.transport.pause_reading()  # type: ignore[attr-defined]
-        self.record.ended = "half open"
-        while True:
-            await asyncio.sleep(3600)
+        raise Ended("half open")
 
 
 def _unsent(sock: socket.socket) -> int:

@@ -20,6 +20,7 @@ class Phrases:
     cores: tuple[str, ...]
     closers: tuple[str, ...]
     topic: tuple[str, ...]
+    ends: tuple[str, ...] = (".", ".", "!", "!!", " —", "…", ",", ".\n", "\n\n")
 
 
 LANGUAGES: dict[str, Phrases] = {
@@ -223,6 +224,7 @@ LANGUAGES: dict[str, Phrases] = {
         ),
         ("尊い", "おやすみ", "最高", "音楽は裏切らない", "誰か一緒に行こう", ""),
         ("これぞ music", "最高の pop music です", "music ビデオも神"),
+        ends=("。", "！", "〜", "…", "\n"),
     ),
     "ko": Phrases(
         3,
@@ -235,6 +237,7 @@ LANGUAGES: dict[str, Phrases] = {
         ),
         ("ㅠㅠ", "최고", "잘 자요", "음악이 좋아", ""),
         ("이게 진짜 music", "역대급 music 비디오"),
+        ends=("!", "..", "~", ".", "\n"),
     ),
     "ar": Phrases(
         3,
@@ -247,6 +250,7 @@ LANGUAGES: dict[str, Phrases] = {
         ),
         ("شيء خيالي", "تصبحون على خير", "الموسيقى حياة", ""),
         ("هذه هي music الحقيقية", "أفضل music هذا العام"),
+        ends=("،", "!", ".", "…", "\n"),
     ),
     "hi": Phrases(
         2,
@@ -254,6 +258,7 @@ LANGUAGES: dict[str, Phrases] = {
         ("{s} ने {city} में {song} गाया और सब रो पड़े", "आज सुबह से {s} का {song} सुन रहा हूँ", "{s} का इंटरव्यू कमाल का था"),
         ("क्या बात है", "शुभ रात्रि", "संगीत ही जीवन है", ""),
         ("यही असली music है", "साल का सबसे अच्छा music वीडियो"),
+        ends=("।", "!", " —", "।\n"),
     ),
     "in": Phrases(
         4,
@@ -467,4 +472,14 @@ BIOS = (
     "ライブ参戦記録",
     "solo vine por los memes",
     "live shows, ticket news and tour dates",
+)
+
+# What X's taxonomy files posts under: number, name, description.
+DOMAINS = (
+    ("46", "Business Taxonomy", "Categories within Brand Verticals that narrow down the scope of Brands"),
+    ("30", "Entities [Entity Service]", "Entity Service top level domain, every item that is in Entity Service"),
+    ("131", "Unified Twitter Taxonomy", "A taxonomy of user interests."),
+    ("10", "Person", "Named people in the world"),
+    ("54", "Performer", "A performer in the world, on a stage near you or far away"),
+    ("66", "Interests and Hobbies Category", "A grouping of interests and hobbies entities, like Novelty Food"),
 )

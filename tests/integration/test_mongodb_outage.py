@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from core.settings import MongodbSettings
 from core.sinks.base import Outcome, StoredRow
 from core.sinks.mongodb import MongodbSink
 from tests.conftest import ROOT, FerretDB, make_row, wait_until
+from tests.mongodb_proxy import Proxy, cut_behind
 
 pytestmark = pytest.mark.needs_go
 
@@ -84,77 +84,22 @@ def test_outages_between_and_inside_batches_lose_nothing(own_ferretdb: FerretDB,
     assert numbers(own_ferretdb.address) == list(range(6000))
 
 
-class LosesAnswers:
-    """A proxy on loopback that, from the insert numbered `at` on, hands it to the server and drops the answer."""
-
-    def __init__(self, port: int, at: int) -> None:
-        self._server = ("127.0.0.1", port)
-        self._inserts, self._at = 0, at
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.lost = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._server)
-            broken = threading.Event()
-            threading.Thread(target=self._requests, args=(client, server, broken), daemon=True).start()
-            threading.Thread(target=self._answers, args=(server, client, broken), daemon=True).start()
-
-    def _requests(self, client: socket.socket, server: socket.socket, broken: threading.Event) -> None:
-        while message := read_message(client):
-            if b"\x02insert\x00" in message[:200]:
-                self._inserts += 1
-                if self._inserts >= self._at and self.lost < 3:
-                    broken.set()
-                    self.lost += 1
-            server.sendall(message)
-        server.close()
-
-    @staticmethod
-    def _answers(server: socket.socket, client: socket.socket, broken: threading.Event) -> None:
-        while message := read_message(server):
-            if broken.is_set():  # the server has done it; the client will never know
-                break
-            client.sendall(message)
-        client.shutdown(socket.SHUT_RDWR)
-        client.close()
-
-
-def read_message(connection: socket.socket) -> bytes:
-    """One message of MongoDB's protocol: its first four bytes are its length. Empty at the end."""
-    try:
-        data = connection.recv(4, socket.MSG_WAITALL)
-        if len(data) < 4:
-            return b""
-        return data + connection.recv(int.from_bytes(data, "little") - 4, socket.MSG_WAITALL)
-    except OSError:
-        return b""
-
-
 def test_a_batch_that_was_taken_but_not_answered_is_stored_once_and_ours(
     ferretdb: FerretDB, mongodb_url: str
 ) -> None:
-    proxy = LosesAnswers(ferretdb.port, at=2)
-    sink = sink_of(mongodb_url.replace(str(ferretdb.port), str(proxy.port)))
+    between = Proxy(ferretdb.port)
+    sink = sink_of(mongodb_url.replace(str(ferretdb.port), str(between.port)))
     sink.open()
     rows = [make_row(seq) for seq in range(900)]
     assert sink.write(rows[:300]) == [STORED] * 300
+    between.spoil(cut_behind, times=3)
     for _ in range(3):
         with pytest.raises(Unavailable):
             sink.write(rows[300:])
-    assert proxy.lost == 3
+    assert between.met == 3
     assert sink.write(rows[300:]) == [STORED] * 600
     sink.close()
-    proxy.close()
+    between.down()
     database = mongodb_url.rpartition("/")[2]
     assert numbers(mongodb_url, database) == list(range(900))
 

@@ -146,8 +146,14 @@ class Front:
         while b"\r\n\r\n" not in asked:
             asked += client.recv(4096)
         self.asked.append(asked.split(b"\r\n", 1)[0].decode())
+        try:
+            connected = socket.create_connection(("127.0.0.1", self._port))
+        except OSError:
+            client.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+            client.close()
+            return
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        with closing(socket.create_connection(("127.0.0.1", self._port))) as server:
+        with closing(connected) as server:
             try:
                 with self._tls.wrap_socket(client, server_side=True) as secured:
                     # One direction at a time in each thread; requests have no body that outlasts its answer.
@@ -161,9 +167,13 @@ class Front:
         try:
             while content := source.recv(65536):
                 target.sendall(content)
-            target.shutdown(socket.SHUT_RDWR)
         except (OSError, ValueError):
             pass
+        for one in (source, target):  # an end in whatever way, also a reset, ends both
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -250,6 +251,7 @@ def test_search_pages_through_everything_newest_first(filled: Simulator) -> None
         if "next_token" not in page["meta"]:
             break
         token = {"next_token": page["meta"]["next_token"]}
+    assert found == [post for record in filled.requests for post in record.posts]
     assert found == [record.post for record in reversed(filled.sent) if record.kind == "post"]
 
 
@@ -278,7 +280,7 @@ def test_search_without_hits_has_no_data(filled: Simulator) -> None:
 @pytest.mark.parametrize(
     "params",
     [{}, {"query": "x" * 513}, {"query": "x", "max_results": 9}, {"query": "x", "max_results": 101},
-     {"query": "x", "next_token": "%%"}, {"query": "-x"}, {"query": "x", "start_time": "2001-01-01T00:00:00Z"}],
+     {"query": "x", "next_token": "%%"}, {"query": "-x"}, {"query": "x sample:10"}, {"query": "x (bio:y OR z)"}, {"query": "x", "start_time": "2001-01-01T00:00:00Z"}],
 )  # fmt: skip
 def test_a_search_that_x_would_not_take_is_400(sim: Simulator, params: dict[str, Any]) -> None:
     assert ask(sim, SEARCH, **params).status_code == 400
@@ -408,3 +410,17 @@ def test_the_server_refuses_connections_while_it_is_told_to(sim: Simulator) -> N
         ask(sim, RULES)
     sim.resume_listening()
     assert ask(sim, RULES).status_code == 200
+
+
+def test_a_rule_that_nobody_writes_about_leaves_the_stream_open_and_quiet() -> None:
+    """Without a rate, too: what matches nothing must not keep the server busy for ever."""
+    with Simulator(SimulatorOptions(rate=0, keep_alive=0.2)) as sim:
+        sim.add_rule("from:nobody_at_all")
+        with socket.create_connection(("127.0.0.1", sim.port), timeout=20) as sock:
+            sock.sendall(
+                f"GET /2/tweets/search/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {BEARER_TOKEN}\r\n\r\n".encode()
+            )
+            received = b""
+            while received.count(b"2\r\n\r\n\r\n") < 3:
+                received += sock.recv(65536)
+        assert {record.kind for record in sim.sent} == {"keep_alive"}

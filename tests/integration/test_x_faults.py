@@ -1,186 +1,206 @@
-"""The fault list, through the X source, against the simulator: one table of what is injected and what is done.
+"""Every fault of X, over real sockets, does exactly what its row of tests/reliability/x_faults.py says.
 
-Whatever happens, every line that the simulator says it sent whole is delivered once and in order, no half of one
-is, and the source ends up live again or refuses with the words of the table.
+The real source runs with the real outlet against the simulator or a scripted server. Waits take no time (the
+clock is moved on instead); silences and connects that hang are real and short.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.connection import Connection, Line
 from core.errors import SourceRefused, Undecodable
+from core.events import EventLog
 from core.health import SourceState
+from core.journal import GapMark
+from core.lines import LineQueue
 from core.settings import XSettings
-from core.simulator.options import BEARER_TOKEN, SimulatorOptions
-from core.simulator.server import Simulator
+from core.simulator.faults import FAULTS
+from core.simulator.options import BEARER_TOKEN
 from core.sources.x.decode import decode
 from core.sources.x.source import XSource
-from tests.x_server import Running, SkippingClock, Tape, wait_for
-
-POSTS = 120
-
-
-@dataclass(frozen=True)
-class Survived:
-    """The source goes on."""
-
-    words: str = ""  # in a report; none: nothing is to be noticed but the posts
-    wait: float | None = None  # seconds of the first wait, without jitter; None: at once
-    connects: int = 2
-    loses: bool = False  # lines that the kernel had, and that a reset took
+from tests.conftest import wait_until
+from tests.reliability.x_faults import CLASSES, ON, TABLE, Row, by_class
+from tests.reliability.x_scenes import SCENES, stage
+from tests.x_server import Running, SkippingClock
 
 
-@dataclass(frozen=True)
-class Refused:
-    """The source gives up, with these words."""
+class Watched(Connection):
+    """The capture's own outlet; a test can read what it was told."""
 
-    words: str
+    def __init__(self, clock: SkippingClock) -> None:
+        self.lines: LineQueue[Line | GapMark] = LineQueue()
+        self.log = EventLog(clock)
+        super().__init__("x", self.lines, self.log, clock)
+        self.began = self.health().since
+        self.reports: list[tuple[SourceState, str]] = []
+        self.windows: list[Any] = []
+        self.items: list[Line | GapMark | float] = []  # lines, marks, and the moments of bytes, in order
 
+    def touch(self, at: float, *, more: bool = False) -> None:
+        self.items.append(at)
+        super().touch(at, more=more)
 
-HTTP_503 = Survived("X answered 503 Service Unavailable", 5)
-CLOSED = Survived("X closed the connection")
-UNNOTICED = Survived(connects=1)
+    def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:
+        super().report(state, reason, wait_until=wait_until)
+        self.drain()
+        self.reports.append((state, reason))
 
-TABLE: dict[str, Survived | Refused] = {
-    # connect
-    "c1:handshake-cut": Survived("", 0, loses=True),
-    "c1:redirect": Refused("redirect"),
-    "c1:http-1.0": UNNOTICED,
-    "c1:unchunked": UNNOTICED,
-    # HTTP
-    "c1:http-400": Refused("parameter"),
-    "c1:http-401": Refused("token"),
-    "c1:http-402": Refused("credits"),
-    "c1:http-402-early": Refused("credits"),
-    "c1:http-403-not-enrolled": Refused("access level"),
-    "c1:http-403-wrong-auth": Refused("app-only bearer token"),
-    "c1:http-409": Survived("409", 5),
-    "c1:http-429=120": Survived("X answered 429", 120),
-    "c1:http-429-connections": Survived("TooManyConnections", 60),
-    "c1:http-429-usage": Refused("usage cap"),
-    "c1:http-429-no-reset": Survived("429", 60),
-    "c1:http-429-past-reset": Survived("429", 60),
-    "c1:http-429-bad-reset": Survived("429", 60),
-    "c1:http-500-html": Survived("X answered 500", 5),
-    "c1:http-502-html": Survived("X answered 502", 5),
-    "c1:http-504-html": Survived("X answered 504", 5),
-    "c1:http-503": HTTP_503,
-    "c1:http-503*4": Survived("X answered 503 Service Unavailable", 5, connects=5),
-    # ending
-    "c1:instant-close": CLOSED,
-    "c1:instant-close*3": Survived("X closed the connection", 0.25, connects=4),
-    "50:close": CLOSED,
-    "50:cut": Survived("cut in mid-stream"),
-    "50:zero-chunk-mid-json": CLOSED,
-    "50:cut-mid-json": Survived("cut in mid-stream"),
-    "50:reset-mid-json": Survived("reset", loses=True),
-    "50:disconnect-operational": Survived("OperationalDisconnect"),
-    "50:disconnect-upstream-operational": Survived("UpstreamOperationalDisconnect"),
-    "50:disconnect-force": Survived("another one"),
-    "50:disconnect-upstream-unclean": Survived("UpstreamUncleanDisconnect"),
-    "50:disconnect-slow-reader": Survived("too slowly"),
-    "50:disconnect-internal-error": Survived("InternalError"),
-    "50:disconnect-state-degraded": Survived("ClientApplicationStateDegraded"),
-    "50:disconnect-invalid-rules": Survived("InvalidRules", 5),
-    "50:error-without-close": Survived("operational", loses=True),
-    "50:bare-problem": Survived("operational"),
-    "50:usage-capped": Refused("usage cap"),
-    # stalls
-    "50:stall=30": Survived("no byte for", loses=True),
-    "50:half-chunk-stall=30": Survived("no byte for", loses=True),
-    "50:half-open": Survived("no byte for", loses=True),
-    "50:silence=3": UNNOTICED,
-    "50:drip": UNNOTICED,
-    "50:slow-reader-drop": Survived("", loses=True),
-    # framing
-    "50:crlf-split": UNNOTICED,
-    "50:utf8-split": UNNOTICED,
-    "50:many-per-chunk": UNNOTICED,
-    "50:many-chunks": UNNOTICED,
-    "50:lf-keep-alive": UNNOTICED,
-    "50:bad-chunk-size": Survived("cut in mid-stream"),
-    "c1:gzip": UNNOTICED,
-    "c1:gzip-truncated": Survived("", loses=True),
-    "c1:gzip-corrupt": Survived("compressed stream is damaged", loses=True),
-    "50:long-line": UNNOTICED,
-    "50:burst": UNNOTICED,
-    # content: delivered as it came, whatever it is
-    "50:invalid-json": UNNOTICED,
-    "50:scalar-line": UNNOTICED,
-    "50:array-line": UNNOTICED,
-    "50:unknown-message": UNNOTICED,
-    "50:tag-absent": UNNOTICED,
-    "50:tag-null": UNNOTICED,
-    "50:no-id": UNNOTICED,
-    "50:no-text": UNNOTICED,
-    "50:no-includes": UNNOTICED,
-    "50:no-edit-history": UNNOTICED,
-    "50:nulls": UNNOTICED,
-    "50:shuffled-fields": UNNOTICED,
-    "50:partial-errors": UNNOTICED,
-    "50:odd-text": UNNOTICED,
-    "50:unknown-rule": UNNOTICED,
-    # order and time
-    "50:duplicate": UNNOTICED,
-    "50:out-of-order": UNNOTICED,
-    "50:edit": UNNOTICED,
-    "50:clock-skew": UNNOTICED,
-    "50:gap": Survived("", loses=True),
-    # rules and token
-    "rules1:http-503": Survived("X answered 503", 5, connects=1),
-    "rules1:http-401": Refused("token"),
-    "rules2:http-429=120": Survived("429", 120, connects=1),
-}
-CONTENT_THAT_IS_NO_POST = ("invalid-json", "scalar-line", "array-line", "unknown-message", "no-id", "no-text")
+    def drain(self) -> None:
+        self.items += self.lines.take(100_000, 0, 0)
+
+    @property
+    def path(self) -> str:
+        return " ".join(state.value for state, _ in self.reports)
+
+    @property
+    def segments(self) -> list[list[bytes]]:
+        """The lines that were delivered, by connection."""
+        found: list[list[bytes]] = []
+        for item in list(self.items) + self.waiting():
+            if isinstance(item, GapMark) and not item.reason:
+                found.append([])
+            elif isinstance(item, Line):
+                found[-1].append(item.raw)
+        return found
+
+    def waiting(self) -> list[Line | GapMark]:
+        with self.lines._lock:
+            return [item for item, _ in self.lines._items]
+
+    def gaps(self) -> list[tuple[GapMark, GapMark | None, float]]:
+        """Each gap's begin and end, and the last moment before it at which something came."""
+        found: list[tuple[GapMark, GapMark | None, float]] = []
+        last = self.began
+        for item in self.items:
+            if isinstance(item, float):
+                last = item
+            elif isinstance(item, GapMark) and item.reason:
+                found.append((item, None, last))
+            elif isinstance(item, GapMark):
+                last = item.at
+                if found and found[-1][1] is None:
+                    found[-1] = (found[-1][0], item, found[-1][2])
+        return found
 
 
-def sent(simulator: Simulator) -> list[bytes]:
-    """Every line that was put on the wire whole and is no control, in order."""
-    return [
-        record.raw.rstrip(b"\r\n")
-        for record in simulator.sent
-        if record.whole and record.kind not in ("keep_alive", "error", "lost")
+def test_the_table_holds_every_fault_of_the_simulator_and_every_number_of_the_list():
+    assert FAULTS.keys() <= {row.fault for row in TABLE}
+    assert {row.number for row in TABLE} == set(range(1, 61))
+    assert {row.scene for row in TABLE if row.scene} | {"simulator"} == SCENES.keys()
+    assert not [name for name, times in Counter(row.id for row in TABLE).items() if times > 1]
+    for row in TABLE:
+        known = FAULTS.get(row.fault)
+        assert known is None or known.number in (0, row.number), row.id
+        assert row.summary
+
+
+def test_the_faults_are_counted_by_the_classes_of_the_list():
+    assert list(by_class()) == [name for name, _, _ in CLASSES]
+    assert sum(by_class().values()) == len(TABLE)
+    assert min(by_class().values()) >= 5
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
+def test_fault(
+    row: Row, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    clock = SkippingClock()
+    outlet = Watched(clock)
+    with stage(row, monkeypatch, tmp_path) as server:
+        x = XSettings(
+            **{"base_url": server.url, "bearer_token": BEARER_TOKEN, "stall_after": 1.0, "connect_timeout": 1.0}
+            | row.settings
+        )
+        source = XSource(x, row.keywords, clock=clock, random=lambda: 1.0)
+        with Running(source, outlet) as running:
+            if row.gives_up:
+                _gave_up(row, running.ended(), outlet)
+            else:
+                wait_until(
+                    lambda: (
+                        running.error is not None
+                        or (_went(row, outlet) and server.done() and outlet.segments == server.sent())
+                    ),
+                    seconds=60,
+                )
+                assert running.error is None
+            # What follows must be true of the moment: while it runs, its reports are not over.
+            outlet.drain()
+            assert _went(row, outlet), outlet.path
+            assert outlet.segments == server.sent()
+            _waited(row, clock.waits)
+            _left_gaps(row, outlet)
+            _told(row, outlet)
+    assert _quarantined(outlet) == row.quarantined
+    said = [
+        *map(repr, outlet.reports),
+        *map(repr, outlet.log.recent()),
+        repr(running.error),
+        repr(source),
+        repr(x),
     ]
+    assert BEARER_TOKEN not in " ".join([*said, caplog.text])
 
 
-@pytest.mark.parametrize("fault", TABLE)
-def test_fault(fault):
-    expected = TABLE[fault]
-    options = SimulatorOptions(seed=7, rate=400, posts=POSTS, keep_alive=0.2, payload="rich", faults=(fault,))
-    clock, tape = SkippingClock(), Tape()
-    with Simulator(options) as simulator:
-        x = XSettings(base_url=simulator.url, bearer_token=BEARER_TOKEN, stall_after=1.5, connect_timeout=10)
-        with Running(XSource(x, "bieber", clock=clock, random=lambda: 1.0), tape) as running:
-            if isinstance(expected, Refused):
-                error = running.ended()
-                assert isinstance(error, SourceRefused), (error, tape.reports)
-                assert expected.words in str(error)
-                assert tape.reports[-1][0] is SourceState.STOPPED
-                return
-            wait_for(lambda: simulator.finished and tape.reports[-1][0].connected, 60)
-            wait_for(lambda: bool(tape.lines) and tape.lines[-1] == sent(simulator)[-1], 60)
-        assert running.error is None
-        delivered = sent(simulator)
-        connects = simulator.connections
-    if expected.loses:
-        whole = iter(delivered)
-        assert all(line in whole for line in tape.lines)  # a subsequence: nothing invented, nothing reordered
-        assert len(tape.lines) > POSTS // 4
+def _gave_up(row: Row, error: BaseException | None, outlet: Watched) -> None:
+    assert isinstance(error, SourceRefused), (error, outlet.reports)
+    assert row.words in error.message
+    assert row.hint in error.hint
+    assert error.hint
+    assert error.exit_code == 3
+    assert outlet.reports[-1] == (SourceState.STOPPED, error.message)
+
+
+def _went(row: Row, outlet: Watched) -> bool:
+    return re.fullmatch(row.path, outlet.path) is not None
+
+
+def _waited(row: Row, waits: list[float]) -> None:
+    """The waits of the row, the named ones a little longer than was named."""
+    assert waits[: len(row.waits)] == pytest.approx(row.waits, abs=1.1 if row.words.startswith("429") else 1e-6)
+    assert row.and_more or len(waits) == len(row.waits)
+
+
+def _left_gaps(row: Row, outlet: Watched) -> None:
+    """Each gap begins with the last byte before it, says why, and ends with the next connection."""
+    gaps = outlet.gaps()
+    assert len(gaps) == row.interruptions
+    for begin, end, last in gaps:
+        assert row.words in begin.reason
+        assert begin.at == last
+        assert (end is None) == row.gives_up
+        assert end is None or end.at >= begin.at
+
+
+def _told(row: Row, outlet: Watched) -> None:
+    """What the log and the health say afterwards."""
+    texts = [event.text for event in outlet.log.recent()]
+    lives = outlet.path.split().count("live")
+    assert outlet.health().reconnects == max(lives - 1, 0)
+    if row.gives_up:
+        return
+    *_, connected = [text for text in texts if text.startswith("connected")]
+    if row.path == ON:
+        assert connected == "connected"
+        assert row.words in " ".join(texts)
     else:
-        assert tape.lines == delivered
-    assert len(connects) == expected.connects or expected.words == ""
-    assert any(expected.words in reason for _, reason, _ in tape.reports), tape.reports
-    waits = [wait for wait in clock.waits if wait > 0]
-    if expected.wait:
-        assert expected.wait - 2 <= waits[0] <= expected.wait + 3, clock.waits
-    elif expected.wait is None:
-        assert not waits, clock.waits
-    quarantined = 0
-    for line in tape.lines:
-        try:
-            decode(line)
-        except Undecodable:
-            quarantined += 1
-    assert quarantined == (1 if fault.partition(":")[2] in CONTENT_THAT_IS_NO_POST else 0)
+        again = "connected again" if lives > 1 else "connected"
+        assert re.match(rf"{again} after (less than )?[\d.]+ [smhd].*: ", connected), connected
+        assert row.words in connected
+
+
+def _quarantined(outlet: Watched) -> int:
+    count = 0
+    for lines in outlet.segments:
+        for raw in lines:
+            try:
+                decode(raw)
+            except Undecodable:
+                count += 1
+    return count

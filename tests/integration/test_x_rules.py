@@ -6,8 +6,12 @@ import json
 
 import pytest
 
+from core.capture import Capture
 from core.errors import QueryError, SourceRefused, Unavailable
 from core.health import SourceState
+from core.settings import Settings, XSettings
+from core.simulator.options import BEARER_TOKEN, SimulatorOptions
+from core.simulator.server import Simulator
 from core.sources.x.source import XSource
 from tests.x_server import Running, Script, ScriptedX, SkippingClock, Tape, Wire, post, settings, wait_for
 
@@ -104,14 +108,6 @@ def test_a_rule_that_somebody_else_has_is_told_and_used(x):
     assert any("already" in event for event in tape.events)
 
 
-def test_a_full_list_is_refused_with_words(x):
-    x.rule_scripts += [listing(*FOREIGN), errors(CAP)]
-    with Running(XSource(settings(x), "bieber"), Tape()) as running:
-        error = running.ended()
-    assert isinstance(error, SourceRefused)
-    assert "no more rules" in error.message
-
-
 def test_in_a_full_list_our_old_rule_makes_room(x):
     x.rules.append({"id": "7", "value": "old", "tag": "bieber-tui"})
     x.rule_scripts += [listing(*x.rules), errors(CAP)]
@@ -147,14 +143,6 @@ def test_a_probe_says_what_is_well_and_changes_nothing(x):
         XSource(settings(x), "bieber").probe()
 
 
-def test_a_rules_endpoint_that_is_down_is_waited_for(x):
-    x.rule_scripts += [lambda w: w.answer(b"", status="503 Service Unavailable")] * 2
-    clock = SkippingClock()
-    with Running(XSource(settings(x), "bieber", clock=clock, random=lambda: 1.0), Tape()) as running:
-        wait_for(lambda: running.tape.said(SourceState.LIVE))
-    assert clock.waits == [5, 10]
-
-
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"3", b'{"data":3,"errors":[]}', b'{"errors":7}'])
 def test_an_answer_about_rules_that_makes_no_sense_is_no_crash(x, body):
     x.rule_scripts += [lambda w: w.answer(body), lambda w: w.answer(body)]
@@ -186,15 +174,6 @@ def test_no_rules_makes_them_again_and_connects_again(x):
         wait_for(lambda: running.tape.said(SourceState.LIVE))
     assert ours(x) == ["bieber"]
     assert clock.waits == [5]
-
-
-def test_no_rules_for_ever_is_given_up(x):
-    x.scripts += [conflict] * 10
-    with Running(XSource(settings(x), "bieber", clock=SkippingClock()), Tape()) as running:
-        error = running.ended()
-    assert isinstance(error, SourceRefused)
-    assert "define rules" in error.message
-    assert len(x.connects) == 6
 
 
 def test_keywords_change_on_the_open_connection(x):
@@ -238,3 +217,72 @@ def test_a_change_while_nothing_runs_is_used_by_the_next_run(x):
     run_until_live(source)
     assert ours(x) == ["selena"]
     assert x.rules[:2] == FOREIGN
+
+
+# Posts that came for other rules of this app
+
+
+@pytest.mark.parametrize(
+    ("ids", "wanted"),
+    [
+        (["1"], False),
+        ([1], False),
+        (["1", "2"], False),
+        (["1", "1000"], True),
+        (["1000"], True),
+        (["999"], True),  # a rule that nobody knows, or that is deleted: X is believed
+        ([None], True),
+        ([], True),
+    ],
+)
+def test_a_post_that_only_rules_of_others_matched_is_not_wanted(x, ids, wanted):
+    source = XSource(settings(x), "bieber")
+    tape = run_until_live(source)
+    assert source.wanted(post(1, matching_rules=[{"id": id_} for id_ in ids])) is wanted
+    assert [event for event in tape.events if "2 rules of others" in event] == tape.events[:1]
+
+
+@pytest.mark.parametrize("raw", [post(1), b"no json", b'{"matching_rules":3}', b'{"matching_rules":[3]}'])
+def test_a_line_that_does_not_say_what_it_was_sent_for_is_wanted(x, raw):
+    source = XSource(settings(x), "bieber")
+    run_until_live(source)
+    assert source.wanted(raw)
+
+
+def test_posts_of_somebody_elses_rule_with_our_keywords_are_wanted(x):
+    x.rules.append({"id": "3", "value": " bieber ", "tag": "someone"})
+    duplicate = {"value": "bieber", "id": "3", "title": "DuplicateRule", "type": "…/duplicate-rules"}
+    x.rule_scripts += [listing(*x.rules), errors(duplicate)]
+    source = XSource(settings(x), "bieber")
+    run_until_live(source)
+    assert source.wanted(post(1, matching_rules=[{"id": "3"}]))
+    assert not source.wanted(post(1, matching_rules=[{"id": "2"}]))
+
+
+def test_other_keywords_change_what_is_wanted(x):
+    source = XSource(settings(x), "bieber")
+    run_until_live(source)
+    line = post(1, matching_rules=[{"id": "2"}])
+    assert not source.wanted(line)
+    x.rules[1]["value"] = "selena"
+    source.change_keywords("selena")
+    assert source.wanted(line)
+
+
+def test_posts_of_other_rules_are_consumed_and_filtered_out_though_they_are_about_the_topic(tmp_path):
+    with Simulator(SimulatorOptions(posts=0)) as sim:
+        sim.add_rule("cats", tag="somebody else")
+        theirs = sim.rules[0]["id"]
+        x = XSettings(base_url=sim.url, bearer_token=BEARER_TOKEN)
+        capture = Capture.open(Settings(x=x, keywords="bieber", topic="music", data_dir=tmp_path))
+        capture.start()
+        wait_for(lambda: len(sim.rules) == 2 and capture.snapshot().health[0].state.connected)
+        ours = sim.rules[1]["id"]
+        for number, ids in enumerate([[theirs], [theirs, ours], [ours]]):
+            rules = [{"id": id_} for id_ in ids]
+            sim.push({"data": {"id": str(number), "text": "music"}, "matching_rules": rules})
+        wait_for(lambda: capture.snapshot().run.consumed == 3)
+        capture.stop()
+        run = capture.snapshot().run
+    assert (run.delivered, run.consumed, run.matched, run.filtered_out, run.unique) == (3, 3, 2, 1, 2)
+    assert run.imbalance() == ""

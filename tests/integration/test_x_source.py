@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 import json
-import ssl
 import time
 import zlib
 
 import pytest
-import trustme
 
 from core.errors import SourceRefused
 from core.health import RateLimit, SourceState
@@ -103,98 +100,6 @@ def test_a_line_of_five_megabytes_arrives_whole_and_soon(x):
         assert running.tape.lines == [long]
 
 
-HALF = post(2)[:10]
-
-
-def fin_in_mid_json(wire: Wire) -> None:
-    wire.send(b"%x\r\n%s" % (len(post(2)), HALF))
-
-
-def zero_chunk_in_mid_json(wire: Wire) -> None:
-    wire.chunk(HALF)
-    wire.send(b"0\r\n\r\n")
-
-
-def reset_in_mid_json(wire: Wire) -> None:
-    wire.chunk(HALF)
-    wire.reset()
-
-
-def clean_close(wire: Wire) -> None:
-    wire.send(b"0\r\n\r\n")
-
-
-def bad_chunk_size(wire: Wire) -> None:
-    wire.send(b"zz\r\n" + HALF)
-
-
-@pytest.mark.parametrize(
-    ("ending", "words"),
-    [
-        (fin_in_mid_json, "cut in mid-stream"),
-        (zero_chunk_in_mid_json, "X closed the connection"),
-        (reset_in_mid_json, "reset"),
-        (clean_close, "X closed the connection"),
-        (bad_chunk_size, "cut in mid-stream"),
-    ],
-)
-def test_a_lost_connection_is_made_again_and_half_a_line_is_never_delivered(x, ending, words):
-    def script(wire: Wire) -> None:
-        wire.chunked()
-        wire.posts(1)
-        wait_for(lambda: len(tape.lines) == 1)
-        ending(wire)
-
-    def goes_on(wire: Wire) -> None:
-        wire.chunked()
-        wire.posts(3)
-        wire.hold()
-
-    tape = Tape()
-    x.scripts += [script, goes_on]
-    with Running(XSource(settings(x), "bieber"), tape):
-        wait_for(lambda: len(tape.lines) >= 2)
-    assert tape.lines == [post(1), post(3)]
-    assert tape.said(SourceState.CONNECTING, words), tape.reports
-
-
-@pytest.mark.parametrize("damage", ["truncated", "corrupt"])
-def test_a_damaged_compressed_stream_is_made_again(x, damage):
-    packer = zlib.compressobj(wbits=31)
-    packed = packer.compress(post(0) + b"\r\n") + packer.flush(zlib.Z_SYNC_FLUSH)
-
-    def script(wire: Wire) -> None:
-        wire.chunked("content-encoding: gzip")
-        if damage == "truncated":
-            wire.chunk(packed + packer.compress(post(1) + b"\r\n") + packer.flush()[:5])
-            wire.send(b"0\r\n\r\n")
-        else:
-            wire.chunk(packed)
-            wire.chunk(b"\xff" * 100)  # a block of no type
-            wire.hold()
-
-    x.scripts.append(script)
-    with Running(XSource(settings(x), "bieber"), Tape()) as running:
-        wait_for(lambda: len(x.connects) == 2)
-        assert running.tape.lines == [post(0)]
-        words = "damaged" if damage == "corrupt" else "X closed the connection"
-        assert running.tape.said(SourceState.CONNECTING, words), running.tape.reports
-
-
-def test_silence_is_a_stall_and_the_connection_is_made_again(x):
-    def half_a_chunk(wire: Wire) -> None:
-        wire.chunked()
-        wire.posts(1)
-        wire.send(b"ff\r\n{")
-        wire.hold()
-
-    x.scripts.append(half_a_chunk)
-    with Running(XSource(settings(x, stall_after=0.5), "bieber"), Tape()) as running:
-        wait_for(lambda: len(x.connects) >= 2)
-        assert running.tape.said(SourceState.STALLED, "no byte for 0.5 s")
-        assert running.tape.lines == [post(1)]
-
-
 def test_keep_alives_are_life_and_no_posts_for_a_while_is_quiet(x):
     def script(wire: Wire) -> None:
         wire.chunked()
@@ -214,54 +119,6 @@ def test_keep_alives_are_life_and_no_posts_for_a_while_is_quiet(x):
     states = [state for state, _, _ in tape.reports[:4]]
     assert states == [SourceState.CONNECTING, SourceState.LIVE, SourceState.QUIET, SourceState.LIVE]
     assert len(x.connects) == 1
-
-
-DISCONNECT = {
-    "title": "operational-disconnect",
-    "disconnect_type": "UpstreamOperationalDisconnect",
-    "detail": "This stream has been disconnected upstream for operational reasons.",
-    "type": "https://api.x.com/2/problems/operational-disconnect",
-}
-
-
-@pytest.mark.parametrize(
-    ("control", "words"),
-    [
-        ({"errors": [DISCONNECT]}, "operational reasons"),
-        (DISCONNECT, "operational reasons"),
-        ({"errors": [{**DISCONNECT, "disconnect_type": "SlowReader"}]}, "too slowly"),
-        ({"errors": [{**DISCONNECT, "disconnect_type": "ForceDisconnect"}]}, "another one"),
-        ({"errors": [{"title": "Never seen before", "detail": "Odd"}], "data": None}, "Never seen before"),
-        ({"errors": "all is lost"}, "all is lost"),
-    ],
-)
-def test_an_error_in_the_stream_is_no_post_and_the_connection_is_made_again(x, control, words):
-    def script(wire: Wire) -> None:
-        wire.chunked()
-        wire.chunk(post(1) + b"\r\n" + json.dumps(control).encode() + b"\r\n" + post(2) + b"\r\n")
-        wire.hold()
-
-    x.scripts.append(script)
-    with Running(XSource(settings(x), "bieber"), Tape()) as running:
-        wait_for(lambda: len(x.connects) == 2)
-        assert running.tape.lines == [post(1), post(2)]
-        assert running.tape.said(SourceState.CONNECTING, words), running.tape.reports
-
-
-def test_a_usage_cap_in_the_stream_ends_it_with_what_to_do(x):
-    cap = {"errors": [{"title": "UsageCapExceeded", "type": "https://api.twitter.com/2/problems/usage-capped"}]}
-
-    def script(wire: Wire) -> None:
-        wire.chunked()
-        wire.chunk(json.dumps(cap).encode() + b"\r\n")
-        wire.hold()
-
-    x.scripts.append(script)
-    with Running(XSource(settings(x), "bieber"), Tape()) as running:
-        error = running.ended()
-    assert isinstance(error, SourceRefused)
-    assert "cap" in error.message
-    assert "developer portal" in error.hint
 
 
 def closes_at_once(wire: Wire) -> None:
@@ -315,17 +172,6 @@ def answers(status: str, body: object = b"", *headers: str) -> Script:
     return lambda wire: wire.answer(data, *headers, status=status)
 
 
-def test_503_waits_five_seconds_doubling_and_goes_on(x):
-    x.scripts += [answers("503 Service Unavailable", b"<html>busy</html>")] * 3
-    clock = SkippingClock()
-    with Running(XSource(settings(x), "bieber", clock=clock, random=lambda: 1.0), Tape()) as running:
-        wait_for(lambda: running.tape.said(SourceState.LIVE))
-    assert clock.waits == [5, 10, 20]
-    assert running.tape.said(SourceState.WAITING, "X answered 503 Service Unavailable")
-    _, _, until = next(report for report in running.tape.reports if report[0] is SourceState.WAITING)
-    assert until is not None
-
-
 def test_429_waits_until_the_reset_that_x_names_and_shows_the_window(x):
     clock = SkippingClock()
     reset = int(clock.now()) + 200
@@ -337,18 +183,32 @@ def test_429_waits_until_the_reset_that_x_names_and_shows_the_window(x):
     assert running.tape.windows == [RateLimit(50, 0, float(reset))]
 
 
-def test_too_many_connections_waits_by_the_schedule_and_not_until_the_reset(x):
-    clock = SkippingClock()
-    problem = {"title": "ConnectionException", "connection_issue": "TooManyConnections", "detail": "maximum"}
-    limits = (
-        "x-rate-limit-limit: 50",
-        "x-rate-limit-remaining: 47",
-        f"x-rate-limit-reset: {int(clock.now()) + 800}",
-    )
-    x.scripts += [answers("429 Too Many Requests", problem, *limits)] * 2
-    with Running(XSource(settings(x), "bieber", clock=clock, random=lambda: 1.0), Tape()) as running:
-        wait_for(lambda: running.tape.said(SourceState.LIVE))
-    assert clock.waits == [60, 120]
+def disconnect_and_go_on(wire: Wire) -> None:
+    """X says that it ends the stream, and sends posts for ever."""
+    wire.chunked()
+    wire.chunk(b'{"errors":[{"title":"operational-disconnect","disconnect_type":"InternalError"}]}\r\n')
+    for number in range(1, 10_000):
+        wire.posts(number)
+        time.sleep(0.01)
+
+
+def test_a_stream_that_goes_on_after_its_own_end_is_left_soon_and_what_came_meanwhile_is_kept(x, monkeypatch):
+    monkeypatch.setattr("core.sources.x.source.FAREWELL", 0.5)
+    x.scripts.append(disconnect_and_go_on)
+    with Running(XSource(settings(x), "bieber"), Tape()) as running:
+        wait_for(lambda: len(x.connects) == 2)
+        assert running.tape.said(SourceState.CONNECTING, "InternalError"), running.tape.reports
+        assert len(running.tape.lines) > 1
+        assert running.tape.lines == [post(number) for number in range(1, len(running.tape.lines) + 1)]
+
+
+def test_stop_ends_a_stream_at_once_that_x_has_said_it_ends(x):
+    x.scripts.append(disconnect_and_go_on)
+    with Running(XSource(settings(x), "bieber"), Tape()) as running:
+        wait_for(lambda: bool(running.tape.lines))
+        assert running.stop() < 2
+        assert running.error is None
+        assert running.tape.reports[-1][:2] == (SourceState.STOPPED, "stopped")
 
 
 def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else(x):
@@ -377,64 +237,6 @@ def test_an_error_of_the_outlet_is_not_taken_for_one_of_the_network(x):
         error = running.ended()
     assert isinstance(error, ConnectionError)
     assert len(x.connects) == 1
-
-
-def test_a_port_that_nobody_listens_on_is_tried_again_with_words(x):
-    x.close()
-    clock = SkippingClock()
-    with Running(XSource(settings(x), "bieber", clock=clock), Tape()) as running:
-        wait_for(lambda: len(clock.waits) >= 3)
-        assert running.tape.said(SourceState.WAITING, f"connection refused at 127.0.0.1:{x.port}")
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return trustme.CA()
-
-
-def with_certificate(authority: trustme.CA, **more) -> ScriptedX:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1", **more).configure_cert(context)
-    return ScriptedX(tls=context)
-
-
-def test_tls_works_with_a_trusted_certificate(authority, tmp_path, monkeypatch):
-    bundle = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(bundle)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-    x = with_certificate(authority)
-    x.scripts.append(sliced(100))
-    with Running(XSource(settings(x), "bieber"), Tape()) as running:
-        wait_for(lambda: len(running.tape.lines) == len(SENT))
-        assert running.stop() < 2
-    x.close()
-
-
-@pytest.mark.parametrize("fault", ["untrusted", "expired"])
-def test_a_bad_certificate_ends_it_with_words(authority, tmp_path, monkeypatch, fault):
-    more = {}
-    if fault == "expired":
-        bundle = tmp_path / "ca.pem"
-        authority.cert_pem.write_to_path(bundle)
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-        more = {"not_after": datetime.datetime(2020, 1, 1), "not_before": datetime.datetime(2019, 1, 1)}
-    x = with_certificate(authority, **more)
-    with Running(XSource(settings(x), "bieber"), Tape()) as running:
-        error = running.ended()
-    x.close()
-    assert isinstance(error, SourceRefused)
-    assert "certificate" in error.message
-    assert fault != "expired" or "expired" in error.message
-
-
-def test_a_handshake_that_is_cut_is_tried_again(authority):
-    x = with_certificate(authority)
-    x.on_connect = lambda wire: wire.sock.shutdown(2)
-    clock = SkippingClock()
-    with Running(XSource(settings(x), "bieber", clock=clock), Tape()) as running:
-        wait_for(lambda: len(clock.waits) >= 2)
-        assert running.error is None
-    x.close()
 
 
 def test_the_key_and_secret_are_exchanged_for_a_token(x):
@@ -468,3 +270,23 @@ def test_a_proxy_of_the_environment_is_used_and_a_token_in_the_clear_is_warned_o
         assert running.stop() < 2
     assert x.connects[0].headers["host"] == "x.invalid"
     assert any("not https" in event for event in running.tape.events)
+
+
+def test_an_announced_deletion_is_handed_over_in_order_and_is_no_delivered_line(x):
+    def script(wire):
+        wire.chunked()
+        wire.posts(1)
+        wire.chunk(
+            b'{"data":{"delete":{"tweet":{"id":"1","author_id":"2"},"event_at":"2026-01-01T00:00:00Z"}}}\r\n'
+        )
+        wire.chunk(
+            b'{"data":{"user_suspend":{"user":{"id":"7"}}}}\r\n{"data":{"withheld":{"tweet":{"id":"1"}}}}\r\n'
+        )
+        wire.posts(2)
+        wire.hold()
+
+    x.scripts.append(script)
+    with Running(XSource(settings(x), "bieber"), Tape()) as running:
+        wait_for(lambda: len(running.tape.lines) == 2)
+    assert running.tape.lines == [post(1), post(2)]
+    assert running.tape.deletions == [("1", ""), ("", "7")]

@@ -6,12 +6,19 @@ import json
 import logging
 import socket
 import threading
+import time
 
 import pytest
 
-from core.errors import ConfigError, SourceRefused
+from core.clock import SystemClock
+from core.connection import Connection, Line
+from core.errors import ConfigError, SourceRefused, Unavailable
+from core.events import EventLog
 from core.health import SourceState
+from core.journal import GapMark
+from core.lines import LineQueue
 from core.settings import XSettings
+from core.sources.x.memory import Left, Memory
 from core.sources.x.source import XSource
 from tests.x_server import TOKEN, Running, ScriptedX, Tape, Wire, hold, post, settings, wait_for
 
@@ -46,8 +53,8 @@ def floods(wire: Wire) -> None:
         wire.posts(*range(100))
 
 
-def limits(wire: Wire) -> None:
-    wire.answer(b"", status="429 Too Many Requests")
+def come_back_in_15_minutes(wire: Wire) -> None:
+    wire.answer(b"", "Retry-After: 900", status="429 Too Many Requests")
 
 
 def stop_and_check(running: Running, before: set[threading.Thread]) -> None:
@@ -69,11 +76,65 @@ def test_stops_at_once_while_the_stream_is(x, script):
         stop_and_check(running, before)
 
 
-def test_stops_at_once_during_a_back_off(x):
-    x.scripts += [limits] * 5
+def test_stops_at_once_during_a_back_off_of_15_minutes(x):
+    x.scripts += [come_back_in_15_minutes] * 5
     with Running(XSource(settings(x), "bieber"), Tape()) as running:
         wait_for(lambda: running.tape.said(SourceState.WAITING, "429"))
+        _, _, until = running.tape.reports[-1]
+        assert until is not None
+        assert until - time.time() > 800
         stop_and_check(running, set())
+
+
+def test_stops_at_once_while_it_waits_for_the_budget(x, tmp_path):
+    memory = Memory(tmp_path)
+    memory.keep(Left(x.url, time.time(), 0.0, 50))
+    with Running(XSource(settings(x), "bieber", memory=memory), Tape()) as running:
+        wait_for(lambda: running.tape.said(SourceState.WAITING, "X allows 50 connects"))
+        stop_and_check(running, set())
+    assert x.requests == []
+
+
+def test_stops_at_once_while_another_thread_changes_the_rules_and_so_does_that(x):
+    source = XSource(settings(x, connect_timeout=60), "bieber")
+    x.rule_scripts.append(silent)
+    refused: list[BaseException] = []
+
+    def change() -> None:
+        try:
+            source.change_keywords("selena")
+        except Unavailable as error:
+            refused.append(error)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    wait_for(lambda: bool(x.requests))
+    with Running(source, Tape()) as running:
+        wait_for(lambda: running.tape.said(SourceState.CONNECTING))
+        threading.Event().wait(0.2)  # well within its wait for the other one
+        stop_and_check(running, set())
+    changing.join(AT_ONCE)
+    assert not changing.is_alive()
+    assert len(refused) == 1
+
+
+def test_stops_at_once_while_a_full_queue_holds_it_up_and_keeps_what_it_has_read(x):
+    clock, queue = SystemClock(), LineQueue[Line | GapMark](limit=50)
+    connection = Connection("x", queue, EventLog(clock), clock)
+    x.scripts.append(floods)
+    source = XSource(settings(x), "bieber")
+    reader = threading.Thread(target=source.run, args=(connection,))
+    reader.start()
+    wait_for(lambda: queue.fill >= 1)
+    started = time.monotonic()
+    connection.expecting_end = True
+    source.stop()
+    reader.join(AT_ONCE)
+    assert time.monotonic() - started < AT_ONCE
+    assert not reader.is_alive()
+    raws = [item.raw for item in queue.take(10**6, 0, 0) if isinstance(item, Line)]
+    assert len(raws) >= 49
+    assert raws == [post(number % 100) for number in range(len(raws))]
 
 
 def test_stops_at_once_during_a_request_for_rules(x):

@@ -352,3 +352,16 @@ class FakeControls:
     def stop(self) -> None:
         self.calls.append("stop")
         self.stopped.set()
+
+
+class FakeReplay(FakeControls):
+    """A replay that notes what it is told."""
+
+    def step(self) -> None:
+        self.calls.append("step")
+
+    def seek(self, seconds: float) -> None:
+        self.calls.append(f"seek {seconds:+g}")
+
+    def change_speed(self, steps: int) -> None:
+        self.calls.append(f"speed {steps:+d}")

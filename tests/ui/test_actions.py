@@ -596,6 +596,47 @@ def _wheel(app):
     return MouseScrollUp(app.feed, 5, 5, 0, -1, 0, False, False, False)
 
 
+@does("step", "rewind", "forward", "slower", "faster")
+async def test_a_replay_is_moved_by_its_keys():
+    replay = scenes.FakeReplay()
+    app = app_with(replay)
+    async with app.run_test(size=(120, 40)) as pilot:
+        for action, told in (
+            ("step", "step"),
+            ("rewind", "seek -60"),
+            ("forward", "seek +60"),
+            ("slower", "speed -1"),
+            ("faster", "speed +1"),
+        ):
+            await pilot.press(key_of(action))
+            await until(lambda told=told: replay.calls == [told])
+            replay.calls.clear()
+
+
+async def test_a_replay_that_goes_back_empties_the_feed():
+    replay = scenes.FakeReplay()
+    app = app_with(replay)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        await pilot.press(key_of("freeze"))
+        first = scenes.rows(1, 8)
+        replay.posts = list(first)
+        replay.moment = replace(replay.moment, epoch=1, last_seq=8)
+        await until(lambda: app.feed.ring.held == 8)
+        assert not app.feed.ring.frozen
+        assert {row.seq for row in app.feed.ring.shown} <= set(range(1, 9))
+
+
+async def test_without_a_replay_its_actions_are_neither_offered_nor_done():
+    app = app_with()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press(key_of("step"), key_of("rewind"))
+        assert app._controls.calls == []
+        await pilot.press(key_of("help"))
+        await pilot.pause()
+        assert "minute of the recording" not in app.export_screenshot().replace("&#160;", " ")
+
+
 OPENED = {
     Place.DASHBOARD: (),
     Place.FILTER: ("slash",),
@@ -610,7 +651,7 @@ OPENED = {
 @pytest.mark.parametrize("keymap", SETS)
 @pytest.mark.parametrize("place", Place)
 async def test_every_key_of_the_table_does_its_action_and_only_that_in_its_place(place, keymap):
-    app = Dashboard(scenes.FakeControls(), Settings(ui=UiSettings(keymap=keymap)))
+    app = Dashboard(scenes.FakeReplay(), Settings(ui=UiSettings(keymap=keymap)))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(lambda: app.feed.ring.shown)
         for action in {

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from core.post import Author, Post
 from core.settings import Settings
-from core.snapshot import FeedRow, Verdict
+from core.snapshot import FeedRow, Filling, Gap, Verdict
 from tests.ui import scenes
 from tui.app import Dashboard
 from tui.header import draw_header, draw_keys
@@ -145,6 +145,19 @@ def test_the_state_is_whole_on_the_narrowest_screen(state):
 def test_the_keys_of_an_ended_capture_do_not_offer_a_pause():
     assert "pause" in text_of(draw_keys(120, KEYS))
     assert "pause" not in text_of(draw_keys(120, KEYS, off=frozenset({"pause"})))
+
+
+@pytest.mark.parametrize(
+    ("filled", "filling", "words"),
+    [("no", None, "not filled"), ("partly", None, "partly filled"), ("yes", None, ", filled"),
+     ("partly", Filling(7, "300 posts of about 1,200"), "being filled")],
+)  # fmt: skip
+def test_how_a_gap_is_filled_is_said_in_words(filled, filling, words):
+    gap = Gap("x", scenes.NOW - 900, scenes.NOW - 800, "X 503", filled, number=7)
+    moment = replace(scenes.LIVE, gaps=(gap,), gap_count=1, filling=filling)
+    drawn = "\n".join(text_of(line) for line in draw_side(moment, 60, 40))
+    assert words in drawn
+    assert ("300 posts of about 1,200" if filling else "X 503") in drawn
 
 
 def test_the_ring_forgets_the_oldest_and_counts_what_waits():

@@ -1,13 +1,19 @@
 """Every interruption is a gap that begins with the last byte, and none is invented."""
 
+import threading
+import time
+from contextlib import contextmanager
+
 import pytest
 
+from core.clock import SystemClock
 from core.connection import Connection, Line
 from core.events import EventLog
 from core.health import RateLimit, SourceState
-from core.journal import GapMark
+from core.journal import GapMark, KeywordsMark
 from core.lines import LineQueue
 from tests.clock import HeldClock
+from tests.conftest import wait_until
 
 
 @pytest.fixture
@@ -62,6 +68,59 @@ def test_a_cut_that_is_mended_at_once_is_a_gap_too(connection, queue, clock):
     assert marks(queue)[1:] == [GapMark(150.0, "X closed the connection"), GapMark(150.5)]
 
 
+def events(connection):
+    return [event.text for event in connection._events.recent()]
+
+
+def test_a_pause_is_no_loss_and_the_connection_after_it_no_reconnect(connection, queue, clock):
+    connect(connection, clock, 101)
+    connection.touch(120.0)
+    connection.report(SourceState.PAUSED, "paused by you")
+    connect(connection, clock, 130)
+    assert connection.reconnects == 0
+    assert events(connection) == ["connected", "capture paused", "connected again after 10 s: paused by you"]
+
+
+def test_a_pause_after_a_loss_does_not_hide_the_loss(connection, queue, clock):
+    connect(connection, clock, 101)
+    connection.touch(110.0)
+    connection.report(SourceState.WAITING, "X 503", wait_until=120.0)
+    clock.time = 115.0
+    connection.report(SourceState.PAUSED, "paused by you")
+    connect(connection, clock, 130)
+    assert connection.reconnects == 1
+    assert marks(queue)[1:] == [GapMark(110.0, "X 503"), GapMark(115.0, "paused by you", True), GapMark(130)]
+
+
+def test_the_log_says_how_long_a_loss_lasted_and_why_also_when_it_is_mended_at_once(connection, clock):
+    connect(connection, clock, 101)
+    connection.touch(150.0)
+    clock.time = 150.5
+    connection.report(SourceState.CONNECTING, "cut in mid-stream")
+    connection.report(SourceState.LIVE)
+    assert events(connection) == ["connected", "connected again after 0.5 s: cut in mid-stream"]
+
+
+def test_a_loss_of_a_moment_is_said_to_be_one(connection, clock):
+    connect(connection, clock, 101)
+    connection.touch(150.0)
+    clock.time = 150.01
+    connection.report(SourceState.CONNECTING, "cut")
+    connection.report(SourceState.LIVE)
+    assert events(connection)[1] == "connected again after less than 0.1 s: cut"
+
+
+def test_a_first_connection_that_took_more_than_one_try_is_a_gap_and_says_so(connection, queue, clock):
+    connection.report(SourceState.CONNECTING)
+    clock.time = 110.0
+    connection.report(SourceState.CONNECTING, "no answer in time")
+    clock.time = 112.0
+    connection.report(SourceState.LIVE)
+    assert marks(queue) == [GapMark(100.0, "no answer in time"), GapMark(112.0)]
+    assert connection.reconnects == 0
+    assert events(connection) == ["connected after 12 s: no answer in time"]
+
+
 def test_quiet_is_connected(connection, queue, clock):
     connect(connection, clock, 101)
     connection.report(SourceState.QUIET)
@@ -77,6 +136,16 @@ def test_a_first_connection_that_fails_is_a_gap_from_the_start_of_the_run(connec
     connection.report(SourceState.CONNECTING)
     connection.report(SourceState.WAITING, "X 500", wait_until=120)
     assert marks(queue) == [GapMark(100.0, "X 503")]
+
+
+def test_a_first_connection_that_fails_and_is_tried_again_at_once_is_a_gap_too(connection, queue, clock):
+    clock.time = 102.0
+    connection.report(SourceState.CONNECTING)
+    clock.time = 112.0
+    connection.report(SourceState.CONNECTING, "X did not answer within 10 s")
+    clock.time = 113.0
+    connection.report(SourceState.LIVE)
+    assert marks(queue) == [GapMark(100.0, "X did not answer within 10 s"), GapMark(113.0)]
 
 
 def test_a_stop_by_the_user_opens_no_gap_in_this_run(connection, queue, clock):
@@ -96,7 +165,64 @@ def test_a_pause_is_a_gap_whatever_the_source_says_while_it_ends(connection, que
     connection.report(SourceState.PAUSED, "paused by you")
     connection.expecting_end = False
     connect(connection, clock, 130)
-    assert marks(queue)[1:] == [GapMark(120.0, "paused by you"), GapMark(130)]
+    assert marks(queue)[1:] == [GapMark(120.0, "paused by you", chosen=True), GapMark(130)]
+
+
+def test_a_connection_that_opens_while_it_is_being_closed_ends_the_gap_that_was_open(connection, queue, clock):
+    """Its posts are kept, so they are in no gap."""
+    connection.expecting_end = True
+    connect(connection, clock, 101)
+    connection.deliver(b"one", 102.0)
+    connection.touch(102.0)
+    connection.report(SourceState.PAUSED, "paused by you")
+    assert marks(queue) == [GapMark(101.0), GapMark(102.0, "paused by you", chosen=True)]
+
+
+def pause_and_fail_to_resume(connection, clock):
+    connect(connection, clock, 101)
+    connection.touch(120.0)
+    connection.report(SourceState.PAUSED, "paused by you")
+    clock.time = 130
+    connection.report(SourceState.CONNECTING)
+    clock.time = 131
+    connection.report(SourceState.WAITING, "X 503", wait_until=136)
+
+
+def test_a_pause_ends_with_the_attempt_to_resume_it_also_when_that_fails(connection, queue, clock):
+    pause_and_fail_to_resume(connection, clock)
+    connect(connection, clock, 140)
+    expected = [GapMark(120.0, "paused by you", chosen=True), GapMark(130, "X 503"), GapMark(140)]
+    assert marks(queue)[1:] == expected
+
+
+def test_a_pause_that_follows_a_failed_resume_is_another_one(connection, queue, clock):
+    pause_and_fail_to_resume(connection, clock)
+    clock.time = 135
+    connection.report(SourceState.PAUSED, "paused by you")
+    connect(connection, clock, 140)
+    assert [(mark.at, mark.chosen) for mark in marks(queue)[1:]] == [
+        (120.0, True), (130, False), (135, True), (140, False),
+    ]  # fmt: skip
+
+
+def test_a_second_pause_before_the_first_was_over_goes_on(connection, queue, clock):
+    connect(connection, clock, 101)
+    connection.touch(120.0)
+    connection.report(SourceState.PAUSED, "paused by you")
+    clock.time = 130
+    connection.report(SourceState.CONNECTING)
+    connection.report(SourceState.PAUSED, "paused by you")
+    clock.time = 150
+    connection.report(SourceState.CONNECTING)
+    connection.report(SourceState.WAITING, "X 503", wait_until=160)
+    assert marks(queue)[1:] == [GapMark(120.0, "paused by you", chosen=True), GapMark(150, "X 503")]
+
+
+def test_other_keywords_are_noted_in_the_order_in_which_they_came(connection, queue, clock):
+    connection.deliver(b"one", 101.0)
+    connection.keywords_changed("new")
+    connection.deliver(b"two", 102.0)
+    assert queue.take(10, 0, 0)[1] == KeywordsMark(100.0, "new")
 
 
 def test_a_refusal_leaves_the_gap_open(connection, queue, clock):
@@ -125,3 +251,127 @@ def test_health_tells_the_wait_the_window_and_the_queue(connection, clock):
     assert health.rate_limit == RateLimit(50, 48, 900.0)
     assert health.queue == 2  # the mark of the gap, and the line
     assert health.last_post_at == 101.0
+
+
+# A writer that cannot follow
+
+
+@pytest.fixture
+def short_queue(monkeypatch):
+    monkeypatch.setattr("core.connection.SLOWED_AFTER", 0.3)
+    return LineQueue(limit=10)
+
+
+def deliver(connection, count):
+    for number in range(count):
+        connection.touch(float(number))
+        connection.deliver(b"line %d" % number, float(number))
+
+
+@contextmanager
+def reading(connection, count):
+    """A source in a thread of its own that hands over so many lines."""
+    reader = threading.Thread(target=deliver, args=(connection, count))
+    reader.start()
+    yield reader
+    reader.join(10)
+    assert not reader.is_alive()
+
+
+def test_a_writer_that_stands_still_is_told_while_it_lasts_and_when_it_is_over(short_queue):
+    connection = Connection("x", short_queue, EventLog(SystemClock()), SystemClock())
+    connection.report(SourceState.LIVE)
+    assert connection.health().slowed_since is None
+    with reading(connection, 12):
+        wait_until(lambda: connection.health().slowed_since is not None)
+        health = connection.health()
+        assert (health.queue, health.queue_fill) == (10, 1.0)
+        assert "slowed down" in events(connection)[-1]
+        taken = short_queue.take(8, 0, 0)
+    assert connection.health().slowed_since is None
+    assert "keeps up again after" in events(connection)[-1]
+    taken += short_queue.take(10, 0, 0)
+    assert [item.raw for item in taken if isinstance(item, Line)] == [b"line %d" % number for number in range(12)]
+
+
+def test_a_moment_of_waiting_is_not_worth_a_word(short_queue):
+    connection = Connection("x", short_queue, EventLog(SystemClock()), SystemClock())
+    with reading(connection, 11):
+        wait_until(lambda: len(short_queue) == 10)
+        time.sleep(0.05)
+        short_queue.take(10, 0, 0)
+    assert connection.health().slowed_since is None
+    assert events(connection) == []
+
+
+def test_a_source_that_is_to_end_does_not_wait_and_what_it_read_is_kept_in_order(short_queue):
+    connection = Connection("x", short_queue, EventLog(SystemClock()), SystemClock())
+    with reading(connection, 30):
+        wait_until(lambda: len(short_queue) == 10)
+        connection.expecting_end = True
+    assert [item.raw for item in short_queue.take(99, 0, 0)] == [b"line %d" % number for number in range(30)]
+
+
+def test_a_change_of_the_connection_is_never_held_up_by_a_full_queue(short_queue):
+    connection = Connection("x", short_queue, EventLog(SystemClock()), SystemClock())
+    deliver(connection, 10)
+    connection.report(SourceState.CONNECTING)
+    connection.report(SourceState.WAITING, "cut")
+    assert short_queue.take(99, 0, 0)[10:] == [GapMark(9.0, "cut")]
+
+
+def test_a_queue_that_is_closed_lets_a_waiting_source_go(short_queue):
+    connection = Connection("x", short_queue, EventLog(SystemClock()), SystemClock())
+    with reading(connection, 30):
+        wait_until(lambda: len(short_queue) == 10)
+        short_queue.close()
+
+
+@pytest.fixture
+def held_up(short_queue, clock):
+    """A source that found the queue full at 200: what came after that moment may be on its way still."""
+    connection = Connection("x", short_queue, EventLog(clock), clock)
+    connect(connection, clock, 101)
+    short_queue.take(99, 0, 0)
+    for number in range(10):
+        connection.deliver(b"%d" % number, 150.0)
+    clock.time = 200.0
+    late = threading.Thread(target=connection.deliver, args=(b"10", 200.0))
+    late.start()
+    wait_until(lambda: connection._behind_since is not None)
+    clock.time = 230.0
+    short_queue.take(99, 0, 0)
+    late.join(10)
+    connection.touch(200.0)
+    return connection
+
+
+def reads(connection, at, *, more):
+    """Bytes that were read at that moment, and handed over at once."""
+    connection.deliver(b"line", at)
+    connection.touch(at, more=more)
+
+
+def test_a_gap_after_a_wait_begins_where_the_source_began_to_wait(held_up, short_queue):
+    reads(held_up, 230.5, more=True)
+    held_up.report(SourceState.CONNECTING, "reset")
+    assert held_up.health().last_byte_at == 230.5
+    *_, line, mark = short_queue.take(99, 0, 0)
+    assert mark == GapMark(200.0, "reset")
+    assert (line.at, line.until) == (230.5, 200.0)
+
+
+def test_a_source_that_has_read_all_that_had_come_is_not_behind_any_more(held_up, short_queue):
+    reads(held_up, 230.5, more=False)
+    reads(held_up, 230.6, more=True)
+    held_up.report(SourceState.CONNECTING, "reset")
+    *_, line, mark = short_queue.take(99, 0, 0)
+    assert mark == GapMark(230.6, "reset")
+    assert (line.at, line.until) == (230.6, None)
+
+
+def test_a_new_connection_is_not_behind(held_up, clock):
+    held_up.report(SourceState.CONNECTING, "reset")
+    connect(held_up, clock, 240.0)
+    held_up.touch(241.0, more=True)
+    assert held_up.last_byte_at == 241.0

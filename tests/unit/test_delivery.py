@@ -199,3 +199,47 @@ def test_a_bug_in_a_sink_is_loud(journal):
     desk.until(lambda: desk.refused)
     assert "ZeroDivisionError" in str(desk.refused[0])
     desk.stop()
+
+
+def test_a_stop_in_the_midst_of_a_backlog_ends_in_time_and_calls_no_healthy_sink_down(journal):
+    session = journal.begin_session(0.0, "x")
+    sink = ListSink()
+    write = sink.write
+
+    def slowly(rows):
+        time.sleep(0.05)
+        return write(rows)
+
+    sink.write = slowly
+    desk = Desk(journal, sink)
+    fill(journal, session, *(str(number) for number in range(1000)))
+    desk.delivery.start()
+    desk.until(lambda: desk.run.stored > 0)
+    desk.delivery.stop(time.monotonic() + 0.5)
+    in_time = not desk.delivery._thread.is_alive()
+    desk.until(lambda: not desk.delivery._thread.is_alive())
+    status = desk.delivery.status(1000)
+    if in_time:  # a machine that stood still meanwhile may see an answer that comes too late
+        assert (status.state, status.error) == (SinkState.OK, "")
+    assert status.behind == 1000 - desk.run.stored > 0
+    assert journal.sink_cursor("memory") == desk.run.stored
+
+
+def test_a_sink_that_is_down_keeps_its_own_words_when_it_is_closed_in_the_midst_of_one_more_try(journal):
+    sink = ListSink()
+    calls = []
+
+    def connect():
+        calls.append(1)
+        if len(calls) > 1:
+            sink.closed.wait(60)
+            raise Unavailable("the connection was closed")
+        raise Unavailable("connection refused")
+
+    sink.open = connect
+    desk = Desk(journal, sink)
+    desk.delivery.start()
+    desk.until(lambda: len(calls) > 1)
+    desk.delivery.stop(time.monotonic() + 0.1)
+    desk.until(lambda: not desk.delivery._thread.is_alive())
+    assert desk.delivery.status(0).error == "connection refused"

@@ -29,6 +29,18 @@ def journal(tmp_path):
         yield journal
 
 
+def test_once_closed_the_file_alone_holds_everything_also_while_somebody_reads(tmp_path):
+    """For whoever copies journal.sqlite and not its log."""
+    journal = Journal(tmp_path)
+    journal.commit(batch(entry("1")), journal.begin_session(0.0, "x"))
+    reader = journal.reader()
+    assert len(reader.rows_after(0, 10)) == 1
+    journal.close()
+    (tmp_path / "copy.sqlite").write_bytes(journal.path.read_bytes())
+    assert sqlite3.connect(tmp_path / "copy.sqlite").execute("SELECT id FROM posts").fetchall() == [("1",)]
+    reader.close()
+
+
 def test_a_post_is_there_once_however_often_it_is_delivered(journal):
     session = journal.begin_session(0.0, "x")
     assert journal.commit(batch(entry("1"), entry("2"), entry("1")), session) == [True, True, False]
@@ -99,11 +111,18 @@ def test_a_kill_is_found_at_the_next_start(tmp_path):
         assert "crashed" in journal.gaps()[0].reason
 
 
-def test_a_run_that_never_heard_a_byte_leaves_no_gap_to_the_next(tmp_path):
+def test_a_run_that_never_heard_a_byte_and_was_stopped_leaves_no_gap_to_the_next(tmp_path):
     with Journal(tmp_path) as journal:
-        journal.begin_session(0.0, "x")
+        journal.end_session(journal.begin_session(0.0, "x"), 50.0, "stopped by you")
         journal.begin_session(60.0, "x")
         assert journal.gaps() == []
+
+
+def test_a_run_that_was_killed_before_anything_was_durable_is_missing_from_its_start(tmp_path):
+    with Journal(tmp_path) as journal:
+        journal.begin_session(7.0, "x")
+        journal.begin_session(60.0, "x")
+        assert [(gap.start, gap.reason) for gap in journal.gaps()] == [(7.0, "crashed or was killed")]
 
 
 def test_a_sinks_cursor_and_counts_move_together(journal):

@@ -60,3 +60,20 @@ def test_closing_wakes_a_waiting_reader_and_keeps_what_was_taken():
     assert answers == [False]
     assert queue.take(5, 0, 0) == [1]
     assert not queue.put(3)
+
+
+def test_a_put_may_wait_for_so_long_only_or_go_beyond_the_limit():
+    queue: LineQueue[int] = LineQueue(limit=2, limit_bytes=100)
+    assert queue.put(1, 50, wait=0.0)
+    assert queue.fill == 0.5
+    assert queue.put(2, 10, wait=0.0)
+    assert queue.fill == 1.0
+    assert not queue.put(3, wait=0.0)
+    assert not queue.put(3, wait=0.05)
+    assert queue.put(4, over=True)
+    assert queue.take(9, 0, 0) == [1, 2, 4]
+    assert queue.fill == 0.0
+    queue.close()
+    assert queue.closed
+    assert not queue.put(5, wait=0.0)
+    assert not queue.put(5, over=True)

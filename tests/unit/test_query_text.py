@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.query.text import PIECE, normalise, parts, units, word_pattern, words
+from core.query.text import PIECE, normalise, parts, surely_lacks, units, word_pattern, words
 from tests.unit.test_query_match import TEXTS
 
 
@@ -75,3 +75,41 @@ def test_units(text, expected):
 )
 def test_parts_of_a_term(term, expected):
     assert parts(term) == expected
+
+
+def test_no_character_turns_into_ascii_unnoticed():
+    """Every character there is, between letters: whatever becomes a letter of ASCII, or nothing, is noticed."""
+    for char in map(chr, range(0x80, 0x110000)):
+        if unicodedata.category(char) in ("Cn", "Co", "Cs"):
+            continue
+        normal = normalise(char)
+        made = "".join(letter for letter in normal if letter.isascii() and (letter.isalnum() or letter == "_"))
+        assert not made or not surely_lacks(f" {char} ", [made]), hex(ord(char))
+        assert normal or not surely_lacks(f"a{char}b", ["ab"]), hex(ord(char))
+
+
+NEEDLES = st.lists(
+    st.sampled_from(["music", "s", "mu", "fi", "k", "1", "ss", "i", "_", "rock"]), min_size=1, max_size=3
+)
+ODD = st.text(alphabet="mMuUsSiIcC ſßＭＵﬁ\u200d\ufe0f\u00ad❤️🎵Kİı²½ⅷ\u0301\u0307é™́", max_size=12)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.one_of(TEXTS, ODD), NEEDLES)
+def test_what_is_said_to_lack_the_needles_lacks_them(text, needles):
+    if surely_lacks(text, needles):
+        assert not any(needle in normalise(text) for needle in needles)
+
+
+def test_usual_texts_are_known_to_lack_a_word_without_being_normalised():
+    for text in (
+        "plain words",
+        "Émile dort 💜 à Paris…",
+        "❤️ l’été",
+        "ジャスティン が来る！",
+        "«да» — хорошо",
+        "왜 이렇게 좋아",
+    ):
+        assert surely_lacks(text, ["music"])
+    for text in ("MUSIC", "#newmusic", "ｍｕｓｉｃ", "mu\u200bsic", "𝓶usic"):
+        assert not surely_lacks(text, ["music"])

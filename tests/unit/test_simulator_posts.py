@@ -7,11 +7,14 @@ import itertools
 import re
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
+from core.query import parse_topic
+from core.simulator.matching import compile_rule, post_of
 from core.simulator.options import SimulatorOptions
-from core.simulator.posts import Produced, make, moment_of
+from core.simulator.posts import Item, Produced, make, moment_of, snowflake
 from core.simulator.shape import encode
 from core.simulator.world import Delivery, World
 
@@ -174,3 +177,50 @@ def test_without_a_start_time_posts_are_of_now() -> None:
     before = time.time()
     _, taken = deliveries(10, start_time=None)
     assert all(before - 1 <= one.produced.created <= time.time() + 1 for one in taken)
+
+
+@pytest.mark.parametrize("payload", ["rich", "small"])
+def test_the_topic_is_in_a_post_exactly_when_its_record_says_so(payload: str) -> None:
+    world, taken = deliveries(2000, payload=payload, match=0.4, edits=0.05)
+    topic = parse_topic("music OR #music")
+    for delivery in taken:
+        item = world.item(delivery.produced)
+        assert (topic.match(post_of(item)) is not None) == delivery.produced.topic, item.full_text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"justin bieber"',
+        "justin bieber",
+        "#bieber #tour2026",
+        "(@justinbieber OR cat) dog",
+        '"big cat" OR bieber',
+        "ジャスティン",
+    ],
+)
+def test_whatever_is_asked_for_by_words_people_write_about_it(value: str) -> None:
+    rule = compile_rule(value)
+    assert rule.simple
+    for n in range(300):
+        produced = Produced(n, snowflake(START + n, n), START + n, START + n, rule.subject, topic=n % 3 == 0)
+        assert rule.matches(make(1, produced))
+
+
+@pytest.mark.parametrize(
+    ("value", "holds"),
+    [
+        ("bieber lang:en", lambda item: item.data["lang"] == "en"),
+        ("bieber -is:retweet", lambda item: not item.data["text"].startswith("RT @")),
+        ("bieber has:links", lambda item: bool(item.links)),
+        ("bieber -#tour", lambda item: "tour" not in item.tags),
+    ],
+)
+def test_a_rule_with_conditions_delivers_what_fulfils_them(value: str, holds: Callable[[Item], bool]) -> None:
+    rule = compile_rule(value)
+    verdicts = []
+    for n in range(400):
+        item = make(1, Produced(n, snowflake(START + n, n), START + n, START + n, rule.subject, topic=False))
+        verdicts.append(holds(item))
+        assert rule.matches(item) == verdicts[-1], item.full_text
+    assert set(verdicts) == {True, False}

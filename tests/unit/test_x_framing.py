@@ -1,48 +1,95 @@
-"""Bytes into lines."""
+"""Bytes into lines, however they are cut."""
 
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.sources.x.framing import Lines
 
-
-@given(
-    st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line and not line.endswith(b"\r"))), st.data()
+_pieces = st.lists(
+    st.sampled_from([b"\r", b"\n", b"\r\n", b"{}", b"\xf0\x9f", b"\x8e\xb5", b"\xe2\x80\xa8", b"x"])
 )
-def test_lines_are_the_same_however_the_bytes_are_cut(lines, data):
-    body = b"".join(line + data.draw(st.sampled_from([b"\n", b"\r\n"])) for line in lines) + b"half a line"
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=20)))
-    framing = Lines()
-    got = [line for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True) for line in framing.feed(body[a:b])]
-    assert got == lines
 
 
-def test_only_a_line_feed_ends_a_line():
-    text = "a\u2028b\u2029c\x85d\x0be\x0cf\rg".encode()
-    assert Lines().feed(text + b"\r\n") == [text]
+def _cut(data: bytes, places: list[int]) -> list[bytes]:
+    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
-def test_a_line_in_a_million_pieces_takes_linear_time():
-    framing, started = Lines(), time.monotonic()
-    for _ in range(1_000_000):
-        assert not framing.feed(b"12345")
-    assert [len(line) for line in framing.feed(b"\n")] == [5_000_000]
-    assert time.monotonic() - started < 30  # quadratic would be hours
+@settings(deadline=None)
+@given(pieces=_pieces, places=st.lists(st.integers(0, 1000), max_size=30))
+def test_lines_are_the_same_however_the_bytes_are_cut_into_chunks(pieces, places):
+    data = b"".join(pieces)
+    lines = Lines()
+    collected = [line for chunk in _cut(data, places) for line in lines.feed(chunk)]
+    assert collected == [line.removesuffix(b"\r") for line in data.split(b"\n")[:-1]]
 
 
-def test_a_line_that_is_too_long_is_handed_out_once_cut_and_the_next_is_whole():
-    framing = Lines(longest=100, kept=10)
-    got = [line for _ in range(50) for line in framing.feed(b"0123456789")]
-    got += framing.feed(b"the end\r\nnext\r\n")
-    assert got == [b"0123456789", b"next"]
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_cr_and_lf_in_two_chunks_end_one_line(size):
+    data = b'{"a":1}\r\n\r\n{"b":2}\r\n'
+    lines = Lines()
+    collected = [line for at in range(0, len(data), size) for line in lines.feed(data[at : at + size])]
+    assert collected == [b'{"a":1}', b"", b'{"b":2}']
 
 
-def test_an_endless_line_takes_bounded_memory():
-    framing = Lines(longest=1000, kept=10)
-    for _ in range(10_000):
-        framing.feed(b"x" * 100)
-    assert sum(map(len, framing._parts)) <= 1000
+def test_a_bare_line_feed_is_a_keep_alive():
+    assert Lines().feed(b"\n") == [b""]
+
+
+@pytest.mark.parametrize("text", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\r"])
+def test_what_unicode_calls_a_line_end_ends_no_line(text):
+    assert Lines().feed(f"a{text}b\r\n".encode()) == [f"a{text}b".encode()]
+
+
+def test_a_character_that_is_cut_by_a_chunk_is_whole_in_its_line():
+    lines = Lines()
+    music = "🎵".encode()
+    assert lines.feed(b"a" + music[:2]) == []
+    assert lines.feed(music[2:] + b"\r\n") == [b"a" + music]
+
+
+def test_a_line_without_its_end_is_not_handed_out():
+    lines = Lines()
+    assert lines.feed(b"whole\r\nhal") == [b"whole"]
+    assert lines.feed(b"") == []
+
+
+def test_a_line_that_is_too_long_is_handed_out_once_and_cut_and_the_next_is_whole():
+    lines = Lines(longest=100, kept=10)
+    collected = []
+    for _ in range(50):
+        collected += lines.feed(b"x" * 20)
+    collected += lines.feed(b"tail\r\nnext\r\n")
+    assert collected == [b"x" * 10, b"next"]
+
+
+def test_a_line_of_exactly_the_limit_is_whole():
+    assert Lines(longest=100, kept=10).feed(b"x" * 99 + b"\n") == [b"x" * 99]
+    lines = Lines(longest=100, kept=10)
+    assert [*lines.feed(b"x" * 100), *lines.feed(b"\n")] == [b"x" * 100]
+
+
+def test_endless_bytes_without_a_line_end_are_not_kept():
+    lines = Lines(longest=1000, kept=10)
+    handed = [line for _ in range(1000) for line in lines.feed(b"x" * 1000)]
+    assert handed == [b"x" * 10]
+    assert lines.feed(b"\nok\n") == [b"ok"]
+
+
+def test_the_time_is_linear_in_the_bytes_of_a_long_line():
+    def seconds(chunks: int) -> float:
+        lines, started = Lines(), time.process_time()
+        for _ in range(chunks):
+            lines.feed(b"x" * 64)
+        assert len(lines.feed(b"\n")[0]) == chunks * 64
+        return time.process_time() - started
+
+    # Eight times the bytes would take 64 times as long if it were quadratic; the slack is for a busy machine.
+    few = min(seconds(20_000) for _ in range(3))
+    assert seconds(160_000) < few * 8 * 4 + 0.5

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
 
-from tui.actions import ACTIONS, Place
+from tui.actions import ACTIONS, Action, Place
 from tui.dialogs.sheet import Sheet
 from tui.ink import Line, pad, wrap
 from tui.keymap import ALWAYS_QUITS, Keys
@@ -30,18 +31,21 @@ SIGNS = (
 )
 
 
-def draw_help(width: int, place: Place, keys: Keys) -> list[Line]:
-    """The whole help in lines of `width` cells, the keys of the place first."""
+def draw_help(
+    width: int, place: Place, keys: Keys, offered: Callable[[Action], bool] = lambda _: True
+) -> list[Line]:
+    """The whole help in lines of `width` cells, the keys of the place first; of actions that can be had now."""
     lines: list[Line] = []
+    actions = [action for action in ACTIONS if offered(action)]
     if place is not Place.DASHBOARD:
-        here = [action for action in ACTIONS if place in action.places]
+        here = [action for action in actions if place in action.places]
         lines += _section(
             f"Here, in {place}", [(keys.names(action.id), action.description) for action in here], width, "key"
         )
-    for group, actions in groupby(
-        sorted(ACTIONS, key=lambda action: _ORDER.index(action.group)), lambda a: a.group
+    for group, members in groupby(
+        sorted(actions, key=lambda action: _ORDER.index(action.group)), lambda a: a.group
     ):
-        listed = [action for action in actions if Place.DASHBOARD in action.places]
+        listed = [action for action in members if Place.DASHBOARD in action.places]
         lines += _section(group, [(keys.names(action.id), action.description) for action in listed], width, "key")
     lines += _section("Numbers", NUMBERS, width, "strong")
     lines += _section("Signs", SIGNS, width, "strong")
@@ -68,6 +72,8 @@ def _section(
     return [*lines, ()]
 
 
-def help_sheet(place: Place, keys: Keys) -> Sheet:
+def help_sheet(place: Place, keys: Keys, offered: Callable[[Action], bool]) -> Sheet:
     """The help as a sheet."""
-    return Sheet("Keys and words", lambda width: draw_help(width, place, keys), f"{keys.name('close')} close")
+    return Sheet(
+        "Keys and words", lambda width: draw_help(width, place, keys, offered), f"{keys.name('close')} close"
+    )

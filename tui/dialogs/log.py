@@ -22,12 +22,17 @@ def draw_log(snapshot: Snapshot, width: int) -> list[Line]:
         lines.append((("Nothing has happened yet.", "dim"),))
     if snapshot.gaps:
         lines += [(), ((plural(snapshot.gap_count, "gap"), "title"), ("  in this data folder", "dim"))]
-        lines += [_gap(gap, snapshot.at) for gap in snapshot.gaps[: -GAPS_SHOWN - 1 : -1]]
+        lines += [_gap(gap, snapshot) for gap in snapshot.gaps[: -GAPS_SHOWN - 1 : -1]]
     return lines
 
 
-def _gap(gap: Gap, now: float) -> Line:
-    return ((f"{clean(gap.source)}  ", "dim"), (gap_words(gap, now), "text"), (f"  {clean(gap.reason)}", "dim"))
+def _gap(gap: Gap, snapshot: Snapshot) -> Line:
+    why = f"; {clean(gap.why)}" if gap.why else ""
+    return (
+        (f"{clean(gap.source)}  ", "dim"),
+        (gap_words(gap, snapshot), "text"),
+        (f"  {clean(gap.reason)}{why}", "dim"),
+    )
 
 
 def log_sheet(snapshot: Snapshot, keys: Keys) -> Sheet:

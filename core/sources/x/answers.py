@@ -20,7 +20,6 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 import urllib3.exceptions
 
 from core.health import RateLimit
@@ -38,6 +37,7 @@ class Kind(Enum):
     RETRY = "retry"  # connect again, after the schedule's wait
     STALLED = "stalled"  # the same, and the silence is reported
     UNAUTHORIZED = "unauthorized"  # try one new token if we can make one, else give up
+    UNTRUSTED = "untrusted"  # give up, unless the other side was trusted before in this run
     NO_RULES = "no rules"  # reconcile the rules, then connect again
     REFUSED = "refused"  # give up
     STOPPED = "stopped"  # we were told to stop
@@ -101,9 +101,9 @@ _DISCONNECTS = {
 
 def of_http(status: int, phrase: str, headers: Mapping[str, str], body: bytes, now: float) -> Ending:
     """What an HTTP answer other than the wanted one means. `now` is in seconds since 1970."""
-    problem = _problem_in(body)
+    problem = _problem_in(_object_in(body))
     said = _said(problem)
-    phrase = phrase or (HTTPStatus(status).phrase if status in list(HTTPStatus) else "")
+    phrase = short(phrase) or (HTTPStatus(status).phrase if status in list(HTTPStatus) else "")
     reason = " ".join(f"X answered {status} {phrase}".split()) + (f": {said}" if said else "")
     segment = _segment(problem)
     issue = problem.get("connection_issue")
@@ -115,7 +115,7 @@ def of_http(status: int, phrase: str, headers: Mapping[str, str], body: bytes, n
         where = headers.get("Location", "")
         return Ending(
             Kind.REFUSED,
-            f"{reason}, a redirect to {_short(where) or 'nowhere'}",
+            f"{reason}, a redirect to {short(where) or 'nowhere'}",
             f"Redirects are not followed, so that the token goes to no other host. {MEND_URL}",
         )
     if status in (420, 429):
@@ -151,20 +151,8 @@ _HINTS = {
 }
 
 
-class _Control(msgspec.Struct):
-    """The keys that tell an error object from a post, whatever they hold."""
-
-    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    errors: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    title: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    type: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    detail: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    disconnect_type: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
 _A_POST = re.compile(rb'\s*\{\s*"data"\s*:\s*\{\s*"').match  # a first look that settles nearly every line
-_control = msgspec.json.Decoder(_Control)
-_EMPTY = (msgspec.UNSET, msgspec.Raw(b"null"), msgspec.Raw(b"[]"), msgspec.Raw(b"{}"))
+_EMPTY: tuple[Any, ...] = (None, [], {})
 
 
 def in_stream(line: bytes) -> Ending | None:
@@ -175,16 +163,13 @@ def in_stream(line: bytes) -> Ending | None:
     """
     if _A_POST(line) or not (b'"errors"' in line or b'"title"' in line or b'"disconnect_type"' in line):
         return None
-    try:
-        keys = _control.decode(line)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None  # no JSON object: the line goes to quarantine
-    if keys.data not in _EMPTY:
+    keys = _object_in(line)  # empty when it is none: the line goes to quarantine
+    if keys.get("data") not in _EMPTY:
         return None
-    is_problem = keys.title not in _EMPTY and (keys.type not in _EMPTY or keys.detail not in _EMPTY)
-    if keys.errors in _EMPTY and keys.disconnect_type in _EMPTY and not is_problem:
+    is_problem = bool(keys.get("title") and (keys.get("type") or keys.get("detail")))
+    if keys.get("errors") in _EMPTY and not keys.get("disconnect_type") and not is_problem:
         return None
-    problem = _problem_in(line)
+    problem = _problem_in(keys)
     segment = _segment(problem)
     kind = problem.get("disconnect_type")
     said = _said(problem) or "an error without words"
@@ -198,26 +183,30 @@ def in_stream(line: bytes) -> Ending | None:
     return Ending(Kind.RETRY, f"X ended the stream: {said}")
 
 
+# What OpenSSL says when the other side's first bytes are no TLS at all.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+
+
 def of_failure(error: BaseException, where: str) -> Ending:
     """What a failure of the network means. `where` is the host and port that we wanted."""
     for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():
-                why = getattr(cause, "verify_message", "") or cause
                 return Ending(
-                    Kind.REFUSED,
-                    f"the certificate of {where} is not to be trusted: {why}",
+                    Kind.UNTRUSTED,
+                    f"the certificate of {where} is not to be trusted: {_words(cause, 'verify_message')}",
                     "Check the machine's clock and x.base_url. Behind a proxy of your organisation, name its"
                     " certificates in the variable REQUESTS_CA_BUNDLE.",
+                    Schedule.HTTP,
                 )
             case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
                 return Ending(Kind.RETRY, f"the TLS connection to {where} was cut")
+            case ssl.SSLError() if getattr(cause, "reason", None) in _NO_TLS:
+                return Ending(Kind.RETRY, f"{where} does not speak TLS: is it an http address, or a proxy's?")
             case ssl.SSLError():
-                return Ending(
-                    Kind.RETRY, f"the TLS connection to {where} failed: {getattr(cause, 'reason', '') or cause}"
-                )
+                return Ending(Kind.RETRY, f"the TLS connection to {where} failed: {_words(cause, 'reason')}")
             case socket.gaierror():
-                return Ending(Kind.RETRY, f"the name of {where} cannot be resolved: {cause.strerror or cause}")
+                return Ending(Kind.RETRY, f"the name of {where} cannot be resolved: {_words(cause, 'strerror')}")
             case urllib3.exceptions.ProxyError():
                 return Ending(Kind.RETRY, f"the proxy does not connect us to {where}")
             case ConnectionRefusedError():
@@ -231,11 +220,17 @@ def of_failure(error: BaseException, where: str) -> Ending:
             case http.client.IncompleteRead():
                 return Ending(Kind.RETRY, "the connection was cut in mid-stream")
             case http.client.BadStatusLine() | http.client.LineTooLong():
-                return Ending(Kind.RETRY, f"{where} does not speak HTTP")
+                return Ending(Kind.RETRY, f"{where} does not speak HTTP: is it an https address?")
             case TimeoutError() | urllib3.exceptions.TimeoutError():
                 return Ending(Kind.RETRY, f"no answer from {where} in time")
+            case OSError() if "CA certificate bundle" in str(cause):
+                return Ending(
+                    Kind.REFUSED,
+                    f"the certificates to trust cannot be read: {short(str(cause))}",
+                    "The variable REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) must name a file that exists.",
+                )
             case OSError() if cause.strerror:
-                return Ending(Kind.RETRY, f"no connection to {where}: {cause.strerror}")
+                return Ending(Kind.RETRY, f"no connection to {where}: {_words(cause, 'strerror')}")
             case _:
                 pass
     return Ending(Kind.RETRY, f"the connection to {where} failed: {type(error).__name__}")
@@ -268,14 +263,17 @@ def _sane(moment: float, now: float) -> float | None:
     return moment if now < moment <= now + LONGEST_TOLD_WAIT else None
 
 
-def _problem_in(body: bytes) -> dict[str, Any]:
-    """The first problem of a body that is a problem, or a list of them; empty when it is neither."""
+def _object_in(body: bytes) -> dict[str, Any]:
+    """The JSON object that the bytes are, whatever is wrong in its texts; empty when they are none."""
     try:
         parsed = json.loads(body.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(parsed, dict):
-        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _problem_in(parsed: dict[str, Any]) -> dict[str, Any]:
+    """The first problem of an object that is a problem, or holds a list of them; empty when it is neither."""
     errors = parsed.get("errors")
     first = errors[0] if isinstance(errors, list) and errors else errors
     inner = first if isinstance(first, dict) else {"detail": first} if isinstance(first, str) else {}
@@ -302,13 +300,18 @@ def _said(problem: Mapping[str, Any]) -> str:
         value = problem.get(key)
         if isinstance(value, str) and value and value not in words:
             words.append(value)
-    return _short(", ".join(words))
+    return short(", ".join(words))
 
 
-def _short(text: str, longest: int = 300) -> str:
+def short(text: str, longest: int = 300) -> str:
     """Words from outside for one line of a log: no control characters, not too long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * longest]).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def _words(error: Exception, attribute: str) -> str:
+    """What an error says: not every error of a kind has the attribute that its kind documents."""
+    return short(str(getattr(error, attribute, None) or error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from enum import Enum
 
 WINDOW = 900.0  # seconds that X counts connects over
-ALLOWED = 50  # connects in a window
-BURST = 10  # of them that may come at once
+ALLOWED = 50  # connects in a window, until X names another number
+FEWEST, MOST = 10, 1_000_000  # numbers that X can mean
+BURST_SHARE = 5  # a fifth of them may come at once
 HEALTHY_AFTER = 60.0  # seconds of bytes after which a connection has proved that all is well
 
 
@@ -56,27 +57,47 @@ class Backoff:
 class ConnectBudget:
     """A token bucket over connects: a short burst is free, then one each 22.5 s.
 
-    In any span of T seconds at most BURST + T * (ALLOWED - BURST) / WINDOW tokens are taken: 10 in 5 s, 50 in
-    15 minutes. Times are of a clock that never goes back.
+    In any span of T seconds at most `burst` + T * (`allowed` - `burst`) / WINDOW tokens are taken: 10 in 5 s, and
+    50 in 15 minutes, unless X allows another number. Times are of a clock that never goes back.
     """
 
     def __init__(self) -> None:
-        self._tokens = float(BURST)
+        self.allowed = ALLOWED
+        self.tokens = float(self.burst)
         self._at: float | None = None
+
+    @property
+    def burst(self) -> int:
+        """Connects that may come at once."""
+        return self.allowed // BURST_SHARE
+
+    @property
+    def _per_second(self) -> float:
+        return (self.allowed - self.burst) / WINDOW
+
+    def resume(self, tokens: float, allowed: int, age: float) -> None:
+        """Go on from what an earlier process left `age` seconds ago. Call it before anything is taken."""
+        self.learn(allowed)
+        self.tokens = min(max(tokens, 0.0) + max(age, 0.0) * self._per_second, float(self.burst))
+
+    def learn(self, allowed: int) -> None:
+        """X says how many connects it allows in a window."""
+        before, self.allowed = self.burst, min(max(allowed, FEWEST), MOST)
+        self.tokens = max(min(self.tokens + self.burst - before, float(self.burst)), 0.0)
 
     def wait(self, now: float) -> float:
         """Seconds until the next connect is allowed; 0 when it is allowed now."""
         self._refill(now)
         # A hair more than needed: after a wait of exactly this long the token must be whole.
-        return 0.0 if self._tokens >= 1 else (1 - self._tokens) * WINDOW / (ALLOWED - BURST) + 1e-6
+        return 0.0 if self.tokens >= 1 else (1 - self.tokens) / self._per_second + 1e-6
 
     def take(self, now: float) -> None:
         """A connect is made. Only to be called when `wait` says 0."""
         self._refill(now)
-        self._tokens -= 1
+        self.tokens -= 1
 
     def _refill(self, now: float) -> None:
         if self._at is not None:
-            earned = max(now - self._at, 0.0) * (ALLOWED - BURST) / WINDOW
-            self._tokens = min(self._tokens + earned, float(BURST))
+            earned = max(now - self._at, 0.0) * self._per_second
+            self.tokens = min(self.tokens + earned, float(self.burst))
         self._at = now

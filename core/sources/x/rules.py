@@ -14,8 +14,10 @@ from typing import Any
 
 import tweepy
 
+from core import crashpoint
+from core.crashpoint import Point
 from core.errors import QueryError, SourceRefused
-from core.sources.x.answers import Ending, Failed, Kind
+from core.sources.x.answers import Ending, Failed, Kind, short
 from core.sources.x.backoff import Schedule
 from core.sources.x.stream import Answer, XClient
 
@@ -38,17 +40,34 @@ class Rule:
         return self.tag.startswith(TAG)
 
 
-def reconcile(client: XClient, keywords: str) -> list[str]:
-    """Make our rules at X be exactly one, with that value. Returns what is worth telling, in words.
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """How the rules stand. `others`: the ids of rules that are not ours and do not say what ours says."""
+
+    news: tuple[str, ...]  # what is worth telling, in words
+    others: frozenset[str]
+
+
+def reconcile(client: XClient, keywords: str) -> Reconciled:
+    """Make our rules at X be exactly one, with that value.
 
     Raises QueryError when X does not take the keywords (our old rules are then still there), SourceRefused when
     it takes no more rules, and Failed when a request failed.
     """
     wanted = keywords.strip()
+    rules = listed(client)
+    others = frozenset(rule.id for rule in rules if not rule.ours and rule.value.strip() != wanted)
     news: list[str] = []
-    ours = [rule for rule in listed(client) if rule.ours]
+    if others:
+        what = "a rule" if len(others) == 1 else f"{len(others):,} rules"
+        news.append(
+            f"this app has {what} of others at X, who sends and bills their posts too: they count as consumed, and"
+            " as filtered out when no rule of ours matched them"
+        )
+    ours = [rule for rule in rules if rule.ours]
     kept = next((rule for rule in ours if rule.value.strip() == wanted), None)
     if kept is None:
+        crashpoint.reach(Point.RULE_NEEDED)
         try:
             news += _add(client, wanted)
         except _CapReached as full:
@@ -63,9 +82,12 @@ def reconcile(client: XClient, keywords: str) -> list[str]:
             except QueryError:
                 _add(client, ours[0].value)
                 raise
-            return news
-    _delete(client, [rule for rule in ours if rule is not kept])
-    return news
+            return Reconciled(tuple(news), others)
+        crashpoint.reach(Point.RULE_ADDED)
+    if old := [rule for rule in ours if rule is not kept]:
+        _delete(client, old)
+        crashpoint.reach(Point.RULE_REPLACED)
+    return Reconciled(tuple(news), others)
 
 
 def listed(client: XClient) -> list[Rule]:
@@ -149,6 +171,6 @@ def _errors(body: dict[str, Any]) -> list[dict[str, Any]]:
 def _details(error: dict[str, Any]) -> str:
     details = error.get("details")
     if isinstance(details, list) and details:
-        return " ".join("; ".join(str(detail) for detail in details).split())[:500]
+        return short("; ".join(str(detail) for detail in details), 500)
     words = error.get("detail") or error.get("message") or error.get("id") or error.get("title")
-    return " ".join(str(words or "it does not say why").split())[:500]
+    return short(str(words or "it does not say why"), 500)

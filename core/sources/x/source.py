@@ -14,6 +14,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from core.clock import Clock, SystemClock
@@ -22,49 +23,73 @@ from core.health import SourceState
 from core.post import Post
 from core.settings import Settings, XSettings
 from core.snapshot import Level
-from core.sources.base import Capabilities, Outlet, Source
+from core.sources.base import Capabilities, FillOutlet, FillResult, Missing, Outlet, Source
 from core.sources.x import answers
 from core.sources.x.answers import Ending, Failed, Kind
 from core.sources.x.auth import Credentials
 from core.sources.x.backoff import HEALTHY_AFTER, Backoff, ConnectBudget
-from core.sources.x.decode import decode
+from core.sources.x.decode import decode, matching_rules
+from core.sources.x.deletes import announced
+from core.sources.x.filling import Filling
 from core.sources.x.framing import Lines
-from core.sources.x.rules import listed, reconcile
+from core.sources.x.memory import Left, Memory
+from core.sources.x.rules import Reconciled, listed, reconcile
+from core.sources.x.search import Search, SearchClient
 from core.sources.x.stream import XClient
 from core.sources.x.transport import Breaker
+
+C = TypeVar("C", bound=XClient)
 
 QUIET_AFTER = 30.0  # seconds without a post
 RULE_TRIES = 6  # answers of "no rules" in a row until we give up; X applies a rule within 20 s
 WHOLE_LINE_WITHIN = 4  # times stall_after: bytes that never make a line are silence too
+FAREWELL_SILENCE = 1.0  # seconds without a post after X has said that it ends the stream: none is on its way
+FAREWELL = 5.0  # seconds that we read on at most; X closes by itself well before that
 
 
 class XSource:
     """X's filtered stream as a Source."""
 
     name = "x"
-    capabilities = Capabilities(filters_upstream=True, live_query=True)
 
     def __init__(
         self,
         x: XSettings,
         keywords: str,
         *,
+        memory: Memory | None = None,
         clock: Clock | None = None,
         random: Callable[[], float] = random.random,
     ) -> None:
-        """Raises ConfigError when credentials are missing or x.base_url is no address."""
+        """`memory` keeps the budget of connects over restarts; without one it is the process's own.
+
+        Raises ConfigError when credentials are missing or x.base_url is no address."""
         _check_url(x.base_url)
+        self.capabilities = Capabilities(
+            fill=x.backfill,
+            fill_after=x.backfill_wait,
+            late=x.backfill_overlap,
+            filters_upstream=True,
+            live_query=True,
+        )
         self._x = x
         self._keywords = keywords
         self._clock = clock or SystemClock()
         self._credentials = Credentials(x)
+        self._random = random
         self._backoff = Backoff(random)
         self._budget = ConnectBudget()
+        self._memory = memory or Memory(None)
+        self._recalled = False
+        self._untold = True  # that the memory cannot be written
         self._breaker = Breaker()  # of `run`
         self._change_breaker = Breaker()  # of `change_keywords`
+        self._fill_breaker = Breaker()  # of `fill`
         self._rules_lock = threading.Lock()  # one reconciliation at a time
         self._rules_known = False  # our rule at X equals the keywords
+        self._others: frozenset[str] = frozenset()  # rules of this app that are not ours
         self._rule_tries = 0
+        self._was_open = False  # a stream, in this run
         self._news: deque[str] = deque()  # of another thread, for the event log
 
     def run(self, outlet: Outlet) -> None:
@@ -75,7 +100,9 @@ class XSource:
         """
         self._breaker.reset()
         self._rules_known = False
+        self._was_open = False
         reason = ""
+        self._recall_budget()
         try:
             if urlsplit(self._x.base_url).scheme == "http" and not _is_loopback(self._x.base_url):
                 outlet.event(Level.WARNING, "x.base_url is not https: the token can be read on its way")
@@ -90,9 +117,10 @@ class XSource:
         outlet.report(SourceState.STOPPED, "stopped")
 
     def stop(self) -> None:
-        """End `run`, and a change of keywords, within one second."""
+        """End `run`, a change of keywords and a fill within one second."""
         self._breaker.trip()
         self._change_breaker.trip()
+        self._fill_breaker.trip()
 
     def change_keywords(self, keywords: str) -> None:
         """Make X filter by other keywords, on the open connection.
@@ -104,10 +132,10 @@ class XSource:
         if not self._lock_rules(self._change_breaker):
             raise Unavailable("stopped")
         try:
-            with self._client(self._change_breaker) as client:
+            with self._client(self._change_breaker, XClient) as client:
                 client.authorize(self._credentials.token(client.exchange))
                 self._rules_known = False
-                self._news += reconcile(client, keywords)
+                self._take_rules(reconcile(client, keywords))
             self._keywords = keywords
             self._rules_known = True
         except QueryError:
@@ -118,11 +146,19 @@ class XSource:
         finally:
             self._rules_lock.release()
 
+    def fill(self, missing: Missing, outlet: FillOutlet) -> FillResult:
+        """Fetch the posts of a gap from recent search. A stop that comes before it has begun is forgotten."""
+        breaker = self._fill_breaker
+        breaker.reset()
+        with self._client(breaker, SearchClient) as client:
+            search = Search(client, self._credentials, breaker, self._clock, self._random, outlet.progress)
+            return Filling(self._x, search, self._clock, missing, outlet, self._keywords).run()
+
     def probe(self) -> list[str]:
         """Ask X for our rules: free, and it needs the same token and access as the stream."""
         self._change_breaker.reset()
         try:
-            with self._client(self._change_breaker) as client:
+            with self._client(self._change_breaker, XClient) as client:
                 client.authorize(self._credentials.token(client.exchange))
                 rules = listed(client)
         except Failed as failure:
@@ -137,12 +173,19 @@ class XSource:
         """A delivered line as a Post. Raises Undecodable, and nothing else."""
         return decode(raw)
 
+    def wanted(self, raw: bytes) -> bool:
+        """False for a post that X sent for the sake of other rules of this app only."""
+        if not self._others:
+            return True
+        rules = matching_rules(raw)
+        return not rules or not self._others.issuperset(rules)
+
     @property
     def _stopped(self) -> bool:
         return self._breaker.tripped.is_set()
 
-    def _client(self, breaker: Breaker) -> XClient:
-        return XClient(
+    def _client(self, breaker: Breaker, kind: type[C]) -> C:
+        return kind(
             self._x.base_url,
             breaker,
             self._clock,
@@ -160,16 +203,16 @@ class XSource:
         """One connection, from the rules to its end."""
         connection = _Connection(self, outlet)
         try:
-            with self._client(self._breaker) as client:
+            with self._client(self._breaker, XClient) as client:
                 client.authorize(self._credentials.token(client.exchange))
                 if not self._rules_known:
                     self._reconcile(client)
                 connection.tell_news()
-                self._budget.take(self._clock.monotonic())
+                self._take_from_budget(outlet)
                 client.follow(connection)
             raise RuntimeError("the stream ended without a reason")
         except Failed as failure:
-            return failure.ending
+            return connection.why(failure.ending)
         finally:
             if connection.was_healthy():
                 self._backoff.reset()
@@ -178,12 +221,16 @@ class XSource:
         if not self._lock_rules(self._breaker):
             raise Failed(answers.STOPPED)
         try:
-            self._news += reconcile(client, self._keywords)
+            self._take_rules(reconcile(client, self._keywords))
             self._rules_known = True
         except QueryError as error:
             raise SourceRefused(*str(error).split("\n", 1)) from None
         finally:
             self._rules_lock.release()
+
+    def _take_rules(self, rules: Reconciled) -> None:
+        self._others = rules.others
+        self._news += rules.news
 
     def _follow_up(self, outlet: Outlet, ending: Ending) -> str:
         """Do what an ending asks for; returns its reason for the next report. Raises SourceRefused."""
@@ -196,7 +243,10 @@ class XSource:
             self._rule_tries += 1
         elif ending.kind is Kind.UNAUTHORIZED and self._credentials.renew():
             return ending.reason
-        if ending.kind in (Kind.REFUSED, Kind.UNAUTHORIZED) or self._rule_tries >= RULE_TRIES:
+        refused = ending.kind in (Kind.REFUSED, Kind.UNAUTHORIZED)
+        # A certificate that goes bad in mid-run may be mended by others; at the start it is a mistake of ours.
+        refused = refused or (ending.kind is Kind.UNTRUSTED and not self._was_open)
+        if refused or self._rule_tries >= RULE_TRIES:
             raise SourceRefused(ending.reason, ending.hint)
         seconds = self._backoff.wait(ending.schedule)
         if ending.until is not None:
@@ -204,10 +254,37 @@ class XSource:
         self._wait(outlet, seconds, ending.reason)
         return ending.reason
 
+    def _recall_budget(self) -> None:
+        """Go on with the budget that the last process left, once: by now the data folder is ours."""
+        if self._recalled:
+            return
+        self._recalled = True
+        if (left := self._memory.recall(self._x.base_url)) is not None:
+            self._budget.resume(left.tokens, left.allowed, self._clock.now() - left.at)
+
+    def _take_from_budget(self, outlet: Outlet) -> None:
+        """A connect is made now. It is written down first: the process may die at it."""
+        self._budget.take(self._clock.monotonic())
+        self._remember_budget(outlet)
+
+    def _learn(self, allowed: int, outlet: Outlet) -> None:
+        """X said how many connects it allows."""
+        before = self._budget.allowed
+        self._budget.learn(allowed)
+        if self._budget.allowed != before:
+            self._remember_budget(outlet)
+
+    def _remember_budget(self, outlet: Outlet) -> None:
+        left = Left(self._x.base_url, self._clock.now(), self._budget.tokens, self._budget.allowed)
+        trouble = self._memory.keep(left)
+        if trouble and self._untold:
+            self._untold = False
+            outlet.event(Level.WARNING, f"connects are not remembered for the next start: {trouble}")
+
     def _wait_for_budget(self, outlet: Outlet, reason: str) -> bool:
         """Wait until X's budget allows one more connect; False when we are to stop."""
         while (seconds := self._budget.wait(self._clock.monotonic())) > 0:
-            why = "X allows 50 connects in 15 minutes"
+            why = f"X allows {self._budget.allowed} connects in 15 minutes"
             if not self._wait(outlet, seconds, f"{reason}; {why}" if reason else why):
                 return False
         return True
@@ -232,48 +309,82 @@ class _Connection:
         self._last_line = 0.0
         self._last_post = 0.0
         self._quiet = False
+        self._said: Ending | None = None  # X's own word that the stream ends
+        self._said_at = 0.0
 
     def answered(self, headers: Mapping[str, str]) -> None:
         """X answered the request to connect."""
         if (window := answers.rate_limit(headers)) is not None:
             self._outlet.rate_limit(window)
+            self._source._learn(window.limit, self._outlet)
 
     def opened(self) -> None:
         """The stream is open."""
         now = self._clock.monotonic()
         self._opened = self._last_byte = self._last_line = self._last_post = now
         self._source._rule_tries = 0
+        self._source._was_open = True
         self._source._credentials.confirm()
         self._outlet.touch(self._clock.now())
         self._outlet.report(SourceState.LIVE, "connected")
 
-    def received(self, data: bytes) -> None:
-        """Deliver the lines that are whole now. Raises Failed after an error object of X."""
+    def received(self, data: bytes, *, more: bool) -> float | None:
+        """Deliver the lines that are whole now.
+
+        After an error object of X we read on until X closes, so that no post is lost that was sent already, but
+        not for long: raises Failed when X goes on. Returns the seconds of silence that end it, if they are fewer.
+        """
         at = self._clock.now()
-        now = self._last_byte = self._clock.monotonic()
-        self._outlet.touch(at)
+        self._last_byte = self._clock.monotonic()
         lines = self._lines.feed(data)
-        ending: Ending | None = None
+        posts = False
         for line in lines:
             if not line or line.isspace():
                 continue
             if control := answers.in_stream(line):
-                ending = ending or control
+                self._take_leave(control)
+                continue
+            if news := announced(line):
+                if any(news):
+                    self._outlet.deleted(post=news.post, author=news.author)
                 continue
             if self._quiet:
                 self._quiet = False
                 self._outlet.report(SourceState.LIVE, "posts again")
-            self._last_post = now
+            posts = True
             self._outlet.deliver(line, at)
+        if lines:
+            self._outlet.touch(at, more=more)
         if self._source._news:
             self.tell_news()
-        if ending is not None:
-            raise Failed(ending)
+        now = self._clock.monotonic()  # after the lines, because handing them over may have had to wait
+        self._look_at(now, lines=bool(lines), posts=posts)
+        if self._said is None:
+            return None
+        left = min(self._said_at + FAREWELL, max(self._said_at, self._last_post) + FAREWELL_SILENCE) - now
+        if left <= 0:
+            raise Failed(self._said)
+        return left
+
+    def why(self, ending: Ending) -> Ending:
+        """Why it ended: what X said before tells more than how it then closed, unless we were told to stop."""
+        return ending if self._said is None or ending.kind is Kind.STOPPED else self._said
+
+    def _take_leave(self, control: Ending) -> None:
+        """X said that the stream ends; the first word is the reason."""
+        if self._said is None:
+            self._said = control
+            self._said_at = self._clock.monotonic()
+
+    def _look_at(self, now: float, *, lines: bool, posts: bool) -> None:
+        """What the bytes of a moment say of the connection's health. Raises Failed when it is as good as dead."""
         if lines:
             self._last_line = now
         elif now - self._last_line > WHOLE_LINE_WITHIN * self._source._x.stall_after:
             raise Failed(Ending(Kind.STALLED, f"no whole line for {now - self._last_line:.0f} s"))
-        if not self._quiet and now - self._last_post >= QUIET_AFTER:
+        if posts:
+            self._last_post = now
+        elif not self._quiet and now - self._last_post >= QUIET_AFTER:
             self._quiet = True
             self._outlet.report(SourceState.QUIET, f"no post for {QUIET_AFTER:.0f} s")
 
@@ -289,12 +400,12 @@ class _Connection:
 
 def create(settings: Settings, keywords: str) -> Source:
     """The X source as the registry makes it."""
-    return XSource(settings.x, keywords)
+    return XSource(settings.x, keywords, memory=Memory(settings.data_dir))
 
 
 def _in_words(ending: Ending) -> SourceRefused | Unavailable:
     """An ending outside of the stream, for whoever asked."""
-    if ending.kind in (Kind.REFUSED, Kind.UNAUTHORIZED):
+    if ending.kind in (Kind.REFUSED, Kind.UNAUTHORIZED, Kind.UNTRUSTED):
         return SourceRefused(ending.reason, ending.hint)
     return Unavailable(ending.reason)
 
@@ -304,7 +415,12 @@ def _check_url(url: str) -> None:
         parts = urlsplit(url)
         _ = parts.port  # raises when it is no number
         if parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment:
-            return
+            if "@" not in parts.netloc:
+                return
+            raise ConfigError(
+                "x.base_url holds a user name or a password, and it is shown in messages",
+                "X knows no such login: take it out. A proxy's password belongs into the variable HTTPS_PROXY.",
+            )
     except ValueError:
         pass
     raise ConfigError(

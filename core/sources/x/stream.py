@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ import urllib3.exceptions
 from core.clock import Clock
 from core.sources.x import answers
 from core.sources.x.answers import STOPPED, Ending, Failed, Kind
+from core.sources.x.body import reader_of
 from core.sources.x.transport import READ_SIZE, Bearer, Breaker, Session
 
 LONGEST_ANSWER = 16 * 1024 * 1024  # bytes of a REST answer's body; X's longest holds 1000 rules
@@ -71,8 +72,11 @@ class Receiver(Protocol):
     def opened(self) -> None:
         """The stream is open."""
 
-    def received(self, data: bytes) -> None:
-        """Bytes came. May raise Failed to end the connection."""
+    def received(self, data: bytes, *, more: bool) -> float | None:
+        """Bytes came, and `more` of them have already. Returns how long the next may take, if not as usual.
+
+        May raise Failed to end the connection.
+        """
 
 
 class XClient(tweepy.StreamingClient):  # type: ignore[misc]  # tweepy has no types
@@ -135,17 +139,20 @@ class XClient(tweepy.StreamingClient):  # type: ignore[misc]  # tweepy has no ty
             if response.status_code != 200:
                 raise Failed(self._refusal(response))
             receiver.opened()
-            while data := self._read(response):
-                receiver.received(data)
+            read = reader_of(response.raw, READ_SIZE)
+            while data := self._read(read):
+                seconds = receiver.received(data, more=self.session.has_more())
+                if seconds is not None:
+                    self.session.be_patient_for(seconds)
         raise Failed(Ending(Kind.RETRY, "X closed the connection"))
 
-    def _read(self, response: requests.Response) -> bytes:
+    def _read(self, read: Callable[[], bytes]) -> bytes:
         """The next bytes, as soon as there are some; none at the end of the stream."""
         try:
-            data: bytes = response.raw.read1(READ_SIZE, decode_content=True) or b""
+            data = read()
         except _NETWORK_ERRORS as error:
             self._check_stopped()
-            if isinstance(error, urllib3.exceptions.ReadTimeoutError):
+            if isinstance(error, TimeoutError | urllib3.exceptions.ReadTimeoutError):
                 raise Failed(Ending(Kind.STALLED, f"no byte for {self._stall_after:g} s")) from None
             raise Failed(answers.of_failure(error, self._where)) from None
         self._check_stopped()
@@ -190,7 +197,7 @@ class XClient(tweepy.StreamingClient):  # type: ignore[misc]  # tweepy has no ty
         parts: list[bytes] = []
         size = 0
         while size < longest and time.monotonic() < deadline:
-            data = self._read(response)
+            data = self._read(lambda: response.raw.read1(READ_SIZE, decode_content=True) or b"")
             if not data:
                 break
             parts.append(data)

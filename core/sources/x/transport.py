@@ -77,7 +77,7 @@ def _shut(sock: socket.socket) -> None:
 
 
 class Bearer(AuthBase):
-    """The token as a header. As the session's auth it also keeps a ~/.netrc from taking its place."""
+    """The token as a header. As a request's auth it also keeps a ~/.netrc from taking its place."""
 
     def __init__(self, token: str) -> None:
         self._header = f"Bearer {token}"
@@ -96,9 +96,23 @@ class Session(requests.Session):
 
     def __init__(self, breaker: Breaker, patience: float) -> None:
         super().__init__()
-        adapter = _Adapter(breaker, patience)
-        self.mount("https://", adapter)
-        self.mount("http://", adapter)
+        self._adapter = _Adapter(breaker, patience)
+        self.mount("https://", self._adapter)
+        self.mount("http://", self._adapter)
+
+    def has_more(self) -> bool:
+        """Whether more of the answer that is being read has come already."""
+        sock = self._adapter.answering
+        if sock is None:
+            return False
+        poller = select.poll()
+        poller.register(sock, select.POLLIN)
+        return bool(poller.poll(0))
+
+    def be_patient_for(self, seconds: float) -> None:
+        """From now on so many seconds of silence end the answer that is being read."""
+        if self._adapter.answering is not None:
+            self._adapter.answering.settimeout(seconds)
 
     def get_redirect_target(self, _resp: requests.Response) -> None:
         """None: a redirect is an answer like any other."""
@@ -110,6 +124,7 @@ class _Adapter(HTTPAdapter):
     def __init__(self, breaker: Breaker, patience: float) -> None:
         self.breaker = breaker
         self.patience = patience
+        self.answering: socket.socket | None = None  # the newest answer comes from it
         self._twins: list[socket.socket] = []
         super().__init__()
 
@@ -150,6 +165,7 @@ class _Adapter(HTTPAdapter):
 
     def close(self) -> None:
         super().close()
+        self.answering = None
         twins, self._twins = self._twins, []
         for twin in twins:
             self.breaker.release(twin)
@@ -179,6 +195,7 @@ class _Connection(HTTPConnection):
         sock = self.sock
         response = super().getresponse()
         sock.settimeout(self._adapter.patience)
+        self._adapter.answering = sock
         return response
 
 

@@ -1,0 +1,242 @@
+"""Results as JSON, as docs/performance.md and as plots; nothing in them is written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from math import log10
+from statistics import median
+from typing import Any
+
+from bench.contestants import LIMIT_ALL, LIMIT_SAME, OURS, OURS_MONGODB, SEED, TWARC
+from bench.growth import LOAD, POSTS, Point
+from bench.latency import RATE, Latency
+from bench.start import Start
+from bench.stream import LOADS
+from bench.throughput import Cell, ratio
+
+# What issue 6 asks for: ours, the other, at least, stretch.
+GOALS = (
+    (OURS, SEED, 15.0, 30.0),
+    (OURS_MONGODB, SEED, 6.0, 10.0),
+    (OURS, TWARC, 3.0, 6.0),
+    (OURS, LIMIT_SAME, 0.4, 0.7),
+    (OURS, LIMIT_ALL, 0.4, 0.7),
+)
+
+PAGE = """# Performance
+
+Made by `make bench`; nothing here was written by hand. Measured on {processor}, {cores} cores, {memory}, {system},
+load {load} before the start; Python {python}, SQLite {sqlite}, {packages}.
+
+## Posts a second over the whole path
+
+Everyone reads the same stream from a simulator in another process, on loopback, one post a chunk: small posts of
+about 300 bytes or rich ones of about 4.7 kB with includes, of which a part is about the topic and one in a
+hundred comes twice. The time runs from the first byte that is sent until the last post is durable. Medians of
+{repetitions} interleaved repetitions, in brackets the slowest and the fastest; µs are processor time a post (of
+the client, not of the database). A figure is printed only after what was stored was compared with what was sent,
+post by post.
+
+{throughput}
+
+{about}
+
+## Against the others
+
+How many times as fast, and (in brackets) how many times as little processor time. The goals are the project's.
+
+{ratios}
+
+![Posts a second](performance/throughput.svg)
+
+## What else was asked
+
+{single}
+
+Socket to durable: at {rate:,.0f} rich posts a second, from the simulator's write until the post's count is
+durable; half of the posts took {p50:.0f} ms, {p99:.0f} ms was the 99th percentile and {worst:.0f} ms the worst of
+{posts:,}. The start takes {start_cpu:.0f} ms of processor time; an idle capture has {idle_memory:.0f} MB.
+
+Processor time a post with so many stored already ({growth_load}, {growth_posts:,} posts each):
+
+{growth}
+
+![Cost of a post against the number of stored posts](performance/growth.svg)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """All that was measured in one run."""
+
+    machine: dict[str, str]
+    cells: Sequence[Cell]
+    growth: Sequence[Point]
+    latency: Latency
+    start: Start
+
+
+def results(answers: Answers) -> dict[str, Any]:
+    """Everything that was measured, ready for JSON."""
+    cells = answers.cells
+    return {
+        "machine": answers.machine,
+        "growth": [asdict(point) for point in answers.growth],
+        "latency_ms": asdict(answers.latency),
+        "start": asdict(answers.start),
+        "throughput": [
+            {
+                "payload": cell.load.payload, "match": cell.load.match, "who": cell.who.name,
+                "posts_per_s": round(cell.rate), "spread": [round(one) for one in cell.spread],
+                "cpu_us_per_post": round(cell.cpu, 1), "posts": cell.runs[0].posts,
+                "memory_mb": round(max(run.memory for run in cell.runs) / 1e6, 1),
+                "found": round(min(run.found for run in cell.runs), 4), "repetitions": len(cell.runs),
+            }
+            for cell in cells
+        ],
+        "ratios": [
+            {
+                "ours": ours.name, "other": other.name, "payload": load.payload, "match": load.match,
+                "times_as_fast": round(ratio(cells, load, ours, other), 3),
+                "times_as_little_cpu": round(ratio(cells, load, ours, other, cpu=True), 3),
+                "at_least": least, "stretch": stretch,
+            }
+            for ours, other, least, stretch in GOALS
+            for load in LOADS
+        ],
+    }  # fmt: skip
+
+
+def page(answers: Answers) -> str:
+    """docs/performance.md."""
+    machine, cells, latency, start = answers.machine, answers.cells, answers.latency, answers.start
+    known = ("processor", "cores", "memory", "system", "load before", "Python", "SQLite")
+    return PAGE.format(
+        processor=machine["processor"], cores=machine["cores"], memory=machine["memory"], system=machine["system"],
+        load=machine["load before"], python=machine["Python"], sqlite=machine["SQLite"],
+        packages=", ".join(f"{name} {number}" for name, number in machine.items() if name not in known),
+        repetitions=len(cells[0].runs), throughput=_throughput(cells), ratios=_ratios(cells), about=_about(cells),
+        single=_single(answers), rate=RATE, p50=latency.p50, p99=latency.p99, worst=latency.worst,
+        posts=latency.posts, start_cpu=start.cpu_ms, idle_memory=start.memory / 1e6, growth_load=LOAD,
+        growth_posts=POSTS, growth=_growth(answers.growth),
+    )  # fmt: skip
+
+
+def _single(answers: Answers) -> str:
+    """The goals that are one number each."""
+    grown = answers.growth[-1].cpu / answers.growth[0].cpu
+    sizes = f"{answers.growth[-1].stored:,} posts stored over cost with {answers.growth[0].stored:,}"
+    rows = (
+        (f"cost of a post with {sizes}", f"{grown:.2f}", "1.3", "1.1"),
+        (f"socket to durable at {RATE:,.0f} posts/s, p99", f"{answers.latency.p99:.0f} ms", "120 ms", "50 ms"),
+        ("`--no-ui` start to the first post", f"{answers.start.connected_ms:.0f} ms", "300 ms", "150 ms"),
+        ("idle, of a core", f"{answers.start.idle:.1%}", "1%", "0.5%"),
+    )
+    return "\n".join(
+        ["| | reached | goal | stretch |", "|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
+    )
+
+
+def _growth(points: Sequence[Point]) -> str:
+    lines = ["| stored | µs a post | posts/s |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {one.stored:,} | {one.cpu:.1f} | {one.rate:,.0f} |" for one in points)])
+
+
+def _contestants(cells: Sequence[Cell]) -> list[Any]:
+    return list(dict.fromkeys(cell.who for cell in cells))
+
+
+def _throughput(cells: Sequence[Cell]) -> str:
+    lines = ["| | " + " | ".join(map(str, LOADS)) + " |", "|---|" + "---|" * len(LOADS)]
+    for who in _contestants(cells):
+        row = []
+        for load in LOADS:
+            cell = next((one for one in cells if one.who == who and one.load == load), None)
+            if cell is None:
+                row.append("as with 10%")
+            else:
+                low, high = cell.spread
+                row.append(f"{cell.rate:,.0f} ({low:,.0f} to {high:,.0f}); {cell.cpu:.1f} µs")
+        lines.append(f"| {who.name} | " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def _about(cells: Sequence[Cell]) -> str:
+    lines = []
+    for who in _contestants(cells):
+        mine = [cell for cell in cells if cell.who == who]
+        read = " or ".join(f"{posts:,}" for posts in dict.fromkeys(cell.runs[0].posts for cell in mine))
+        memory = median(run.memory for cell in mine for run in cell.runs) / 1e6
+        found = min(run.found for cell in mine for run in cell.runs)
+        missed = f"; finds {found:.0%} of the rich posts about the topic" if found < 0.99 else ""
+        lines.append(f"- {who.name}: {who.about}; reads {read} posts, {memory:.0f} MB{missed}.")
+    return "\n".join(lines)
+
+
+def _ratios(cells: Sequence[Cell]) -> str:
+    lines = ["| | " + " | ".join(map(str, LOADS)) + " | goal | stretch |", "|---|" + "---|" * (len(LOADS) + 2)]
+    for ours, other, least, stretch in GOALS:
+        row = []
+        for load in LOADS:
+            fast, little = ratio(cells, load, ours, other), ratio(cells, load, ours, other, cpu=True)
+            row.append(f"{fast:.1f} ({little:.1f})" if least > 1 else f"{fast:.0%} ({little:.0%})")
+        goals = [f"{one:g}×" if least > 1 else f"{one:.0%}" for one in (least, stretch)]
+        lines.append(f"| {ours.name} / {other.name} | " + " | ".join([*row, *goals]) + " |")
+    return "\n".join(lines)
+
+
+def plot_growth(points: Sequence[Point]) -> str:
+    """The cost of a post against the number of stored posts (logarithmic), from zero up; as SVG."""
+    left, top, width, height = 60, 20, 480, 200
+    most = max(point.cpu for point in points) * 1.2
+    span = max(log10(points[-1].stored / points[0].stored), 1)
+    places = [
+        (left + width * log10(point.stored / points[0].stored) / span, top + height * (1 - point.cpu / most))
+        for point in points
+    ]
+    parts = [f'<path d="M{left} {top}V{top + height}H{left + width}" class="axis"/>']
+    parts.append(f'<polyline points="{" ".join(f"{x:.0f},{y:.0f}" for x, y in places)}" class="line"/>')
+    for (x, y), point in zip(places, points, strict=True):
+        parts.append(
+            f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3" class="ours"/>'
+            f'<text x="{x:.0f}" y="{y - 8:.0f}" text-anchor="middle">{point.cpu:.1f} µs</text>'
+            f'<text x="{x:.0f}" y="{top + height + 16}" text-anchor="middle">{point.stored:,}</text>'
+        )
+    return _svg("".join(parts), left + width + 60, top + height + 28, "Cost of a post against stored posts")
+
+
+def plot(cells: Sequence[Cell]) -> str:
+    """Bars of posts a second, by kind of stream, on a logarithmic scale; as SVG."""
+    left, width, bar = 190, 520, 16
+    most = max(cell.rate for cell in cells)
+    parts: list[str] = []
+    y = 10
+    for load in LOADS:
+        mine = [cell for cell in cells if cell.load == load]
+        parts.append(f'<text x="8" y="{y + 12}" class="h">{escape(str(load))}</text>')
+        y += 20
+        for cell in mine:
+            length = max(width * log10(cell.rate) / log10(most), 2)
+            kind = "ours" if cell.who in (OURS, OURS_MONGODB) else "other"
+            parts.append(
+                f'<text x="{left - 6}" y="{y + 12}" text-anchor="end">{escape(cell.who.name)}</text>'
+                f'<rect x="{left}" y="{y + 1}" width="{length:.0f}" height="{bar - 3}" class="{kind}"/>'
+                f'<text x="{left + length + 6:.0f}" y="{y + 12}">{cell.rate:,.0f}</text>'
+            )
+            y += bar
+        y += 10
+    return _svg("".join(parts), left + width + 90, y, "Posts a second, logarithmic")
+
+
+def _svg(content: str, width: int, height: int, label: str) -> str:
+    style = (
+        "text{font:12px sans-serif;fill:#444}.h{font-weight:bold}.ours{fill:#1d9bf0}.other{fill:#9aa5b1}"
+        ".axis{fill:none;stroke:#9aa5b1}.line{fill:none;stroke:#1d9bf0;stroke-width:2}"
+        "@media(prefers-color-scheme:dark){text{fill:#ccc}}"
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{label}"><style>{style}</style>{content}</svg>\n'
+    )

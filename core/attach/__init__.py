@@ -1,0 +1,1 @@
+"""Attach: watching and steering a capture from another process, over a Unix socket in its data folder."""

@@ -1,0 +1,164 @@
+"""Windows: what the matched posts of the last 60 minutes speak of, who writes them, and what they link to.
+
+A window slides in panes of five minutes. Each new post about the topic counts once, at the time when it was
+received (one that was fetched afterwards, at the time when it was written). Counts are exact while a pane holds no
+more than PANE_NAMES different names of a kind; beyond that the rarest are let go, and the kind is not exact.
+
+Written by the writer thread alone; `view` is a frozen answer that any thread may read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from heapq import nlargest
+from operator import itemgetter
+
+from core.post import Post
+from core.snapshot import Top, Window
+
+LENGTH = 3600  # seconds
+SLIDE = 300  # seconds
+PANE_NAMES = 10_000
+TOP = 20
+VIEW_EVERY = 5.0  # seconds between two views
+
+KINDS = ("tags", "authors", "links", "languages", "words")
+
+_WORD = re.compile(r"[^\W\d_][\w'’]+", re.UNICODE)
+_LINK = re.compile(r"https?://\S+|[@#]\w+")
+# X's own stopwords, and the commonest words of its commonest languages: they say nothing of what is spoken of.
+_COMMON = """
+a an at and are but by com for from had has have her him his how http https if in is it its just like me my not of
+on or our out rt she so that the their them then they this to too via was we were what when who will with you your
+de la el que en los las un una por con para del se al lo como su mi me te es y o no si ya pero más
+da do dos das um uma com não mais em na nos nas os as ao eu ele ela e
+le les des une est et pas dans pour sur qui ce il elle au aux je tu nous vous
+der die das und ist nicht ein eine zu den von mit auf für ich es im dem
+yang di ke dan ini itu untuk
+"""
+STOPWORDS = frozenset(_COMMON.split())
+
+
+@dataclass(slots=True)
+class _Pane:
+    """Five minutes."""
+
+    number: int
+    posts: int = 0
+    names: dict[str, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in KINDS})
+    pruned: set[str] = field(default_factory=set)
+
+
+class Windows:
+    """The panes of the last hour."""
+
+    def __init__(self, now: float) -> None:
+        self._panes: deque[_Pane] = deque()
+        self._totals: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}  # of all panes
+        self._ignored: frozenset[str] = frozenset()
+        self._viewed_at = float("-inf")
+        self.view = self._look(now)
+
+    def ignore(self, words: Iterable[str]) -> None:
+        """Words that are in every post anyway: those of the query."""
+        self._ignored = frozenset(word.casefold() for text in words for word in _WORD.findall(text))
+
+    def add(self, post: Post, at: float) -> None:
+        """One post about the topic, received or (fetched afterwards) written at that time."""
+        pane = self._pane(int(at // SLIDE))
+        if pane is None:
+            return
+        pane.posts += 1
+        for kind, names in self._names(post):
+            counter, total = pane.names[kind], self._totals[kind]
+            for name in names:
+                counter[name] += 1
+                total[name] += 1
+            if len(counter) > PANE_NAMES:
+                self._prune(pane, kind)
+
+    def _prune(self, pane: _Pane, kind: str) -> None:
+        """Let the rarer half of a pane's names go."""
+        kept = dict(nlargest(PANE_NAMES // 2, pane.names[kind].items(), key=itemgetter(1)))
+        self._take_off(kind, ((name, count) for name, count in pane.names[kind].items() if name not in kept))
+        pane.names[kind] = Counter(kept)
+        pane.pruned.add(kind)
+
+    def _take_off(self, kind: str, names: Iterable[tuple[str, int]]) -> None:
+        total = self._totals[kind]
+        for name, count in names:
+            total[name] -= count
+            if total[name] <= 0:
+                del total[name]
+
+    def cut_short(self) -> None:
+        """There was more to count than could be counted."""
+        for pane in self._panes:
+            pane.pruned.update(KINDS)
+
+    def absorb(self, earlier: Windows) -> None:
+        """Add what another one has counted."""
+        for theirs in earlier._panes:
+            pane = self._pane(theirs.number)
+            if pane is None:
+                continue
+            pane.posts += theirs.posts
+            pane.pruned |= theirs.pruned
+            for kind, counter in theirs.names.items():
+                pane.names[kind].update(counter)
+                self._totals[kind].update(counter)
+
+    def refresh(self, now: float) -> None:
+        """Bring the view up to date, every five seconds at most."""
+        if not 0 <= now - self._viewed_at < VIEW_EVERY:
+            self._viewed_at = now
+            self.view = self._look(now)
+
+    def _names(self, post: Post) -> Iterator[tuple[str, Iterable[str]]]:
+        yield "tags", {f"#{tag.casefold()}" for tag in post.tags}
+        if post.author.username:
+            yield "authors", (f"@{post.author.username}",)
+        yield "links", set(post.links)
+        if post.lang:
+            yield "languages", (post.lang,)
+        words = {word.casefold() for word in _WORD.findall(_LINK.sub(" ", post.text))}
+        yield "words", words - STOPWORDS - self._ignored
+
+    def _pane(self, number: int) -> _Pane | None:
+        """The pane of that number; None when it is older than the window."""
+        if not self._panes or number > self._panes[-1].number:
+            self._panes.append(_Pane(number))
+            self._drop(number)
+            return self._panes[-1]
+        for pane in reversed(self._panes):
+            if pane.number == number:
+                return pane
+            if pane.number < number:
+                break
+        if number <= self._panes[-1].number - LENGTH // SLIDE:
+            return None
+        pane = _Pane(number)
+        self._panes.append(pane)
+        self._panes = deque(sorted(self._panes, key=lambda pane: pane.number))
+        return pane
+
+    def _drop(self, newest: int) -> None:
+        while self._panes and self._panes[0].number <= newest - LENGTH // SLIDE:
+            gone = self._panes.popleft()
+            for kind, counter in gone.names.items():
+                self._take_off(kind, counter.items())
+
+    def _look(self, now: float) -> Window:
+        newest = int(now // SLIDE)
+        self._drop(newest)
+        start = (newest + 1) * SLIDE - LENGTH
+        tops = tuple(self._top(kind) for kind in KINDS)
+        return Window(float(start), float(LENGTH), float(SLIDE), sum(pane.posts for pane in self._panes), tops)
+
+    def _top(self, kind: str) -> Top:
+        # Those of equal count by name, so that the list does not flicker.
+        names = nlargest(TOP, self._totals[kind].items(), key=lambda item: (item[1], item[0]))
+        return Top(kind, tuple(names), exact=not any(kind in pane.pruned for pane in self._panes))

@@ -1,0 +1,146 @@
+"""The benchmark's own promises: no figure without a comparison, and tables that say what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from bench import report
+from bench.contestants import (
+    ALL,
+    LIMIT_ALL,
+    LIMIT_SAME,
+    OURS,
+    SEED,
+    TWARC,
+    Run,
+    Wrong,
+    compare_lines,
+    compare_parts,
+    compare_topical,
+    measure,
+)  # fmt: skip
+from bench.growth import Point
+from bench.latency import Latency
+from bench.start import Start
+from bench.stream import LOADS, Expected, Load, Stream
+from bench.throughput import Cell, broken, ratio
+
+SMALL = LOADS[0]
+EXPECTED = Expected(lines=["1", "2", "2", "3", "4"], topical={"1", "3"})
+MACHINE = {
+    "processor": "P",
+    "cores": "2",
+    "memory": "8 GB",
+    "system": "S",
+    "load before": "0.1",
+    "Python": "3",
+    "SQLite": "3",
+    "tweepy": "4",
+}
+
+
+def cell(who, load=SMALL, *, rate=1000.0, cpu=50.0, found=1.0):
+    """One measured with three repetitions, the middle one as given."""
+    runs = tuple(
+        Run(1000, 1000 / rate * times, cpu * 1000 / 1e6 * times, 50_000_000, found) for times in (0.5, 1.0, 2.0)
+    )
+    return Cell(load, who, runs)
+
+
+def everything(**ours):
+    """Cells of everyone over every load; what ours is, as given."""
+    return [
+        cell(who, load, **(ours if who is OURS else {}))
+        for load in LOADS for who in ALL if load.match == 0.1 or who not in (TWARC, LIMIT_ALL)
+    ]  # fmt: skip
+
+
+POINTS = [Point(10_000, 50.0, 20_000.0), Point(1_000_000, 55.0, 18_000.0)]
+
+
+def answers(cells):
+    return report.Answers(
+        MACHINE, cells, POINTS, Latency(5000, 51.0, 88.4, 93.0), Start(250.0, 180.0, 0.004, 50_000_000)
+    )
+
+
+def test_what_is_compared_may_lack_nothing_and_have_nothing_too_much():
+    assert compare_topical(["1", "3"], EXPECTED, complete=True) == 1.0
+    assert compare_topical(["3"], EXPECTED, complete=False) == 0.5
+    assert compare_lines(["1", "2", "2", "3", "4"], EXPECTED.lines) == 1.0
+    assert compare_parts(["1", "3"], ["1", "2", "3", "4"], 2) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("kept", "complete"),
+    [(["3"], True), (["1", "3", "3"], True), (["1", "2", "3"], True), (["2"], False), (["3", "3"], False)],
+    ids=["too few", "twice", "not about the topic", "only such", "twice of few"],
+)
+def test_a_store_that_is_wrong_gives_no_figure(kept, complete):
+    with pytest.raises(Wrong):
+        compare_topical(kept, EXPECTED, complete=complete)
+
+
+@pytest.mark.parametrize("kept", [["1", "2", "3", "4"], ["2", "1", "2", "3", "4"], []])
+def test_lines_that_are_not_those_sent_give_no_figure(kept):
+    with pytest.raises(Wrong):
+        compare_lines(kept, EXPECTED.lines)
+
+
+def test_parts_that_are_out_of_order_or_too_few_give_no_figure():
+    for kept in (["3", "1"], ["1"], ["1", "9"]):
+        with pytest.raises(Wrong):
+            compare_parts(kept, ["1", "2", "3", "4"], 2)
+
+
+def test_ratios_are_of_medians_and_take_the_one_measurement_of_who_keeps_all():
+    cells = everything(rate=4000.0, cpu=10.0)
+    for load in LOADS:
+        assert ratio(cells, load, OURS, TWARC) == pytest.approx(4.0)
+        assert ratio(cells, load, OURS, SEED, cpu=True) == pytest.approx(5.0)
+
+
+def test_the_guard_speaks_when_a_factor_is_lost_and_only_then():
+    assert broken(everything(cpu=10.0)) == []
+    trouble = broken(everything(cpu=49.0))
+    assert len(trouble) == 1
+    assert SEED.name in trouble[0]
+    assert len(broken(everything(cpu=500.0))) == 3
+
+
+def test_the_page_has_every_figure_and_the_plot_is_a_picture():
+    cells = everything(rate=4321.0)
+    page = report.page(answers(cells))
+    assert "| bieber-tui | 4,321 (2,160 to 8,642); 50.0 µs |" in page
+    assert "| bieber-tui / limit | 432% (100%)" in page
+    assert all(who.name in page for who in ALL)
+    assert "Medians of\n3 interleaved repetitions" in page
+    assert "stored over cost with 10,000 | 1.10 | 1.3 | 1.1 |" in page
+    assert "p99 | 88 ms | 120 ms | 50 ms |" in page
+    assert "to the first post | 250 ms |" in page
+    assert "| 1,000,000 | 55.0 |" in page
+    assert ElementTree.fromstring(report.plot_growth(POINTS)) is not None
+    picture = ElementTree.fromstring(report.plot(cells))
+    assert sum(part.tag.endswith("rect") for part in picture.iter()) == len(cells)
+    results = report.results(answers(cells))
+    assert len(results["throughput"]) == len(cells)
+    assert {one["other"] for one in results["ratios"]} == {SEED.name, TWARC.name, LIMIT_SAME.name, LIMIT_ALL.name}
+
+
+def test_what_a_rival_misses_is_told():
+    cells = [cell(SEED, one.load, found=0.81) if one.who is SEED else one for one in everything()]
+    assert "finds 81% of the rich posts about the topic" in report.page(answers(cells))
+
+
+@pytest.mark.parametrize("who", [OURS, LIMIT_SAME, TWARC], ids=lambda who: who.name)
+def test_a_measurement_is_of_a_real_run(who, tmp_path: Path):
+    load = Load("small", 0.1)
+    with Stream(load, tmp_path) as stream:
+        run = measure(who, stream, tmp_path, "", scale=0.02)
+    assert run.posts == who.small * 0.02
+    assert run.found == pytest.approx(1.0, abs=0.01)
+    assert 0 < run.seconds < 120
+    assert run.memory > 10_000_000
