@@ -43,7 +43,7 @@ from tui.keymap import resolve
 from tui.memory import Memory, added
 from tui.numbers import draw_numbers
 from tui.pace import Echo, Pace
-from tui.painted import Panel
+from tui.painted import Canvas, Panel
 from tui.posts import Posts
 from tui.side import draw_side, draw_status, in_trouble
 from tui.stream import Stream
@@ -210,8 +210,14 @@ class Dashboard(App[int]):
         return self._controls.archive
 
     def get_default_screen(self) -> Screen[object]:
-        """The dashboard, in the state in which it was left: set later, it would be styled twice."""
-        return Screen(id="_default", classes=" ".join(self.view.states()))
+        """The dashboard, as it was left and as its size asks for it: set later, it would be styled twice."""
+        size = (
+            max(known for known in breakpoints if known[0] <= room)[1]
+            for breakpoints, room in zip(
+                (self.HORIZONTAL_BREAKPOINTS, self.VERTICAL_BREAKPOINTS), self.size, strict=True
+            )
+        )
+        return Canvas(id="_default", classes=" ".join((*self.view.states(), *size)))
 
     def on_mount(self) -> None:
         """Start to look."""
@@ -511,10 +517,6 @@ def run(
     folder = settings.data_dir
     memory, problem = load(folder)
     try:
-        if sys.stdin.isatty() and sys.stderr.isatty():
-            from tui.signs import settle  # noqa: PLC0415 - not on Windows, and nothing to ask without a terminal
-
-            settle(sys.stdin.fileno(), sys.stderr.fileno())
         app = Dashboard(controls, settings, finished, begin, memory=memory, folder=folder, problem=problem)
         app.run()
         app.view.write()  # what was changed just before leaving

@@ -275,11 +275,11 @@ def _show(open_capture: Callable[[], Capture], settings: Settings, *, demo: bool
     from core import headless
 
     signal.pthread_sigmask(signal.SIG_BLOCK, headless.ENDING_SIGNALS)  # they wait until the dashboard listens
-    from tui import app
+    show = _load_dashboard()
     from tui.opening import Opening
 
     opening = Opening(open_capture, settings, demo=demo)
-    code = app.run(opening, settings, opening.finished, opening.begin)
+    code = show(opening, settings, opening.finished, opening.begin)
     capture = opening.result()
     if capture is None:  # left before there was one
         return code
@@ -289,6 +289,21 @@ def _show(open_capture: Callable[[], Capture], settings: Settings, *, demo: bool
     if report:
         headless.write_report(capture.report(), headless.Log(settings.log))
     return code
+
+
+def _load_dashboard() -> Callable[..., int]:
+    """`tui.app.run`, loaded while the terminal, if there is one, answers a question."""
+    with ExitStack() as stack:
+        question = None
+        if _has_terminal():
+            from tui.signs import Question  # not on Windows
+
+            question = stack.enter_context(Question(sys.stdin.fileno(), sys.stderr.fileno()))
+        from tui import app
+
+        if question is not None:
+            question.settle()
+        return app.run
 
 
 def _no_terminal() -> ConfigError:
@@ -348,9 +363,7 @@ def _attach(arguments: list[str]) -> int:
             from core import headless
 
             return headless.follow(viewer, settings.log)
-        from tui import app
-
-        return app.run(viewer, settings)
+        return _load_dashboard()(viewer, settings)
     except Unavailable as error:
         raise SourceRefused(str(error), "Try again; `bieber-tui attach` shows how the capture is.") from None
     finally:
@@ -386,10 +399,9 @@ def _replay(arguments: list[str]) -> int:
     try:
         if args.no_ui:
             return headless.run(lambda: player.capture, settings.log, report=args.json)
-        from tui import app
-
+        show = _load_dashboard()
         player.start()
-        code = app.run(player, settings)
+        code = show(player, settings)
         if args.json:
             headless.write_report(player.capture.report(), headless.Log(settings.log))
         return code
