@@ -34,11 +34,11 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "framing": (["core/sources/x/framing.py"], ["tests/unit/test_x_framing.py", f"{ANY}::test_a_line_of_any_length_is_handed_out_once"]),
     "backoff": (["core/sources/x/backoff.py"], ["tests/unit/test_x_backoff.py"]),
     "answers": (["core/sources/x/answers.py"], ["tests/unit/test_x_answers_words.py", "tests/unit/test_x_answers.py"]),
-    "connection": (["core/connection.py"], ["tests/unit/test_connection.py", "tests/unit/test_last_durable_byte.py"]),
+    "connection": (["core/connection.py"], ["tests/unit/test_connection_told.py", "tests/unit/test_connection.py"]),
     "ingest": (["core/ingest.py"], ["tests/unit/test_ingest.py", "tests/unit/test_last_durable_byte.py"]),
     "delivery": (["core/delivery.py"], ["tests/unit/test_delivery.py", "tests/unit/test_delivery_faults.py"]),
     "documents": (["core/sinks/mongodb_document.py"], ["tests/unit/test_mongodb_document.py"]),
-    "addresses": (["core/sinks/mongodb_address.py"], ["tests/unit/test_mongodb_address.py"]),
+    "addresses": (["core/sinks/mongodb_address.py"], ["tests/unit/test_mongodb_address_words.py", "tests/unit/test_mongodb_address.py"]),
     "failures": (["core/sinks/mongodb_failure.py"], ["tests/unit/test_mongodb_failure_words.py", "tests/unit/test_mongodb_failure.py"]),
     "mongodb": (["core/sinks/mongodb.py"], ["tests/contract/test_sinks.py", "tests/integration/test_mongodb_words.py"]),
     "journal": (
