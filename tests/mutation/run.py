@@ -27,6 +27,7 @@ CACHE = Path(os.environ.get("BIEBER_TUI_CACHE") or Path.home() / ".cache" / "bie
 COPIED = ("core", "tui", "tests", "scripts", "pyproject.toml")
 
 ANY = "tests/unit/test_any_input.py"
+SLOW = "--deselect=tests/unit/test_journal.py::test_a_kill_between_two_batches_keeps_counters_and_posts_in_step"
 
 # A part: modules that are changed, and the tests, fast ones, that must notice.
 PARTS: dict[str, tuple[list[str], list[str]]] = {
@@ -43,7 +44,7 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "mongodb": (["core/sinks/mongodb.py"], ["tests/contract/test_sinks.py", "tests/integration/test_mongodb_words.py"]),
     "journal": (
         ["core/journal/journal.py", "core/journal/schema.py", "core/journal/gaps.py", "core/journal/progress.py"],
-        ["tests/unit/test_journal.py", "tests/unit/test_gap_records.py", "tests/unit/test_last_durable_byte.py"],
+        ["tests/unit/test_journal_figures.py", "tests/unit/test_journal.py", "tests/unit/test_gap_records.py", SLOW],
     ),
     "source": (["core/sources/x/source.py"], ["tests/contract/test_sources.py", "tests/integration/test_x_source.py"]),
 }  # fmt: skip
