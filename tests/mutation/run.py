@@ -27,6 +27,7 @@ CACHE = Path(os.environ.get("BIEBER_TUI_CACHE") or Path.home() / ".cache" / "bie
 COPIED = ("core", "tui", "tests", "scripts", "pyproject.toml")
 
 ANY = "tests/unit/test_any_input.py"
+SLOW = "--deselect=tests/unit/test_journal.py::test_a_kill_between_two_batches_keeps_counters_and_posts_in_step"
 
 # A part: modules that are changed, and the tests, fast ones, that must notice.
 PARTS: dict[str, tuple[list[str], list[str]]] = {
@@ -34,16 +35,16 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "framing": (["core/sources/x/framing.py"], ["tests/unit/test_x_framing.py", f"{ANY}::test_a_line_of_any_length_is_handed_out_once"]),
     "backoff": (["core/sources/x/backoff.py"], ["tests/unit/test_x_backoff.py"]),
     "answers": (["core/sources/x/answers.py"], ["tests/unit/test_x_answers_words.py", "tests/unit/test_x_answers.py"]),
-    "connection": (["core/connection.py"], ["tests/unit/test_connection.py", "tests/unit/test_last_durable_byte.py"]),
+    "connection": (["core/connection.py"], ["tests/unit/test_connection_told.py", "tests/unit/test_connection.py"]),
     "ingest": (["core/ingest.py"], ["tests/unit/test_ingest.py", "tests/unit/test_last_durable_byte.py"]),
     "delivery": (["core/delivery.py"], ["tests/unit/test_delivery.py", "tests/unit/test_delivery_faults.py"]),
     "documents": (["core/sinks/mongodb_document.py"], ["tests/unit/test_mongodb_document.py"]),
-    "addresses": (["core/sinks/mongodb_address.py"], ["tests/unit/test_mongodb_address.py"]),
+    "addresses": (["core/sinks/mongodb_address.py"], ["tests/unit/test_mongodb_address_words.py", "tests/unit/test_mongodb_address.py"]),
     "failures": (["core/sinks/mongodb_failure.py"], ["tests/unit/test_mongodb_failure_words.py", "tests/unit/test_mongodb_failure.py"]),
     "mongodb": (["core/sinks/mongodb.py"], ["tests/contract/test_sinks.py", "tests/integration/test_mongodb_words.py"]),
     "journal": (
         ["core/journal/journal.py", "core/journal/schema.py", "core/journal/gaps.py", "core/journal/progress.py"],
-        ["tests/unit/test_journal.py", "tests/unit/test_gap_records.py", "tests/unit/test_last_durable_byte.py"],
+        ["tests/unit/test_journal_figures.py", "tests/unit/test_journal.py", "tests/unit/test_gap_records.py", SLOW],
     ),
     "source": (["core/sources/x/source.py"], ["tests/contract/test_sources.py", "tests/integration/test_x_source.py"]),
 }  # fmt: skip

@@ -217,10 +217,10 @@ def test_rates_are_those_of_the_stream(desk):
     assert sum(rates.seconds.matched) == 2
     assert rates.seconds.consumed[-2:] == (2, 1)
     assert rates.seconds.matched[-2:] == (1, 1)
-    desk.hear("5 jazz", at=NOW + 2).step()
+    desk.hear("5 jazz", "6 jazz", at=NOW + 2).step()
     assert desk.rates.rates(NOW + 2).seconds.matched[-1] == 0
     minute = int(NOW // 60) * 60
-    assert desk.table("minutes", "at, consumed, matched") == [(minute, 4, 2)]
+    assert desk.table("minutes", "at, consumed, matched") == [(minute, 5, 2)]
 
 
 def test_a_gap_is_told_once_and_bounds_are_durable(desk):
