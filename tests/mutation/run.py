@@ -46,7 +46,7 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
         ["core/journal/journal.py", "core/journal/schema.py", "core/journal/gaps.py", "core/journal/progress.py"],
         ["tests/unit/test_journal_figures.py", "tests/unit/test_journal.py", "tests/unit/test_gap_records.py", SLOW],
     ),
-    "source": (["core/sources/x/source.py"], ["tests/contract/test_sources.py", "tests/integration/test_x_source.py"]),
+    "source": (["core/sources/x/source.py"], ["tests/unit/test_x_supervision.py", "tests/unit/test_x_connection.py"]),
 }  # fmt: skip
 
 SURVIVED, NO_TEST, TYPE_ERROR = 0, 33, 37  # mutmut's exit codes: nothing noticed it; the type checker rejects it
