@@ -357,9 +357,7 @@ class Capture:
             last_seq=last_seq,
             stopped=self._stopped,
             advice=self.error.hint if self.error is not None else "",
-            journal=replace(
-                self._upkeep.status, blocked=self._standstill.words, advice=self._standstill.advice
-            ),
+            journal=replace(self._upkeep.status, blocked=self._standstill.words, advice=self._standstill.advice),
             filling=self._filler.filling,
         )
 

@@ -200,9 +200,7 @@ class Connection:
         """Begin a new stretch if the state is another one since that time. Called with the lock held."""
         health = self._health
         last = health.past[-1]
-        stretch = Stretch(
-            max(since, last.since), health.state, health.slowed_since is not None, health.reason
-        )
+        stretch = Stretch(max(since, last.since), health.state, health.slowed_since is not None, health.reason)
         if replace(stretch, since=last.since) == last:
             return
         past = [*health.past, stretch][-PAST_KEPT:]

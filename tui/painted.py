@@ -18,7 +18,8 @@ from tui.select import selectable, selected
 
 
 def strip_of(widget: Widget, line: Line, width: int, over: Style | None = None) -> Strip:
-    """The line in the widget's colours, in exactly `width` cells. `ink@action` is a text to click."""
+    """The line in the widget's colours, in exactly `width` cells. `ink@action` is a text to click, and so is
+    `ink@action argument`."""
     segments = []
     for text, ink in line:
         name, _, action = ink.partition("@")
@@ -26,7 +27,9 @@ def strip_of(widget: Widget, line: Line, width: int, over: Style | None = None) 
         if over is not None and name not in ON_LOUD:
             style += over
         if action:
-            style += Style.from_meta({"@click": f"app.do('{action}')"})
+            # Not as text to be parsed: what an action takes may be what somebody wrote.
+            done, _, argument = action.partition(" ")
+            style += Style.from_meta({"@click": ("app.do", (done, argument))})
         segments.append(Segment(text, style))
     return Strip(segments).adjust_cell_length(
         width, widget.rich_style if over is None else widget.rich_style + over
