@@ -73,7 +73,7 @@ class Connection:
         self._last_post_at = received_at
         line = Line(raw, received_at, backfilled, self._behind_since)
         if not self._put(line, len(raw), wait=0.0):
-            self._wait_for_room(line)
+            self._wait_for_room(line, len(raw), received_at)
 
     def touch(self, at: float, *, more: bool = False) -> None:
         """Whole lines arrived, and all of them are delivered."""
@@ -122,7 +122,9 @@ class Connection:
 
     def deleted(self, *, post: str = "", author: str = "") -> None:
         """The source announced that something is to be kept no longer."""
-        self._queue.put(Deletion(self._clock.now(), post, author))
+        deletion = Deletion(self._clock.now(), post, author)
+        if not self._queue.put(deletion, wait=0.0):
+            self._wait_for_room(deletion, 0, deletion.at)
 
     # -- what the capture calls
 
@@ -163,13 +165,13 @@ class Connection:
         """Connections made in this run after one was lost."""
         return self._health.reconnects
 
-    def _wait_for_room(self, line: Line) -> None:
-        """Hand over a line that found the queue full."""
+    def _wait_for_room(self, item: Line | Deletion, size: int, at: float) -> None:
+        """Hand over what came at that moment and found the queue full."""
         if self._behind_since is None:
-            self._behind_since = line.at
+            self._behind_since = at
         since = self._clock.monotonic()
         while True:
-            done = self._queue.put(line, len(line.raw), wait=ROOM_SLICE, over=self.expecting_end)
+            done = self._queue.put(item, size, wait=ROOM_SLICE, over=self.expecting_end)
             now = self._clock.monotonic()
             self._waited += now - since
             since, self._waited_at = now, self._clock.now()
@@ -238,7 +240,7 @@ class Connection:
         elif self._gap.chosen == chosen:
             return None
         else:
-            at = now if chosen else resumed_at or now
+            at = resumed_at or now
         self._gap = GapMark(at, reason or "connection lost", chosen)
         return self._gap
 

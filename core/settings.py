@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -190,12 +189,18 @@ def _profile_path(name: str | None) -> Path:
     return path if path.suffix == ".toml" or path.is_file() else config_dir() / f"{name}.toml"
 
 
+def _read(path: Path) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - most runs have no profile
+
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
 def open_secrets(profile: str | None) -> str:
     """In words, that others can read a profile that holds a secret; empty when they cannot, or it holds none."""
     try:
         path = _profile_path(profile)
         mode = path.stat().st_mode & 0o777
-        found = tomllib.loads(path.read_text(encoding="utf-8")) if mode & 0o077 else {}
+        found = _read(path) if mode & 0o077 else {}
     except (OSError, ValueError, RecursionError):
         return ""
     flat = {name: value for name, value in found.items() if not isinstance(value, dict)}
@@ -214,7 +219,7 @@ def _profile(name: str | None) -> dict[str, Any]:
         path = _profile_path(name)
         if name is None and not path.is_file():
             return {}
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _read(path)
     except FileNotFoundError:
         raise ConfigError(
             f"there is no profile {name!r}: {path} does not exist", "Name a TOML file, or create that one."

@@ -45,7 +45,7 @@ from tui.keymap import resolve
 from tui.memory import Memory, added
 from tui.numbers import draw_numbers
 from tui.pace import Echo, Pace
-from tui.painted import Panel
+from tui.painted import Canvas, Panel
 from tui.posts import Posts
 from tui.side import draw_side, draw_status, in_trouble
 from tui.stream import Stream
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from textual.filter import LineFilter
 
 NUMBERS_EVERY = 0.25  # seconds between two paintings of everything but the feed
+COVERED_EVERY = 0.5  # the same under a dialog, the feed included: all of the screen is painted anew then
 UNFOCUSED_FPS = 4.0
 SEEK = 60.0  # seconds of a recording
 MONOCHROME = "ansi-dark"
@@ -89,12 +90,16 @@ class Dashboard(App[int]):
         controls: Controls,
         settings: Settings,
         finished: Callable[[], bool] = lambda: False,
+        begin: Callable[[], None] = lambda: None,
         *,
         memory: Memory | None = None,
         folder: Path | None = None,
         problem: str = "",
     ) -> None:
-        """`memory` is what `folder` remembers of earlier runs; `problem` is to be told at the start."""
+        """`begin` is called when the first frame is on the screen.
+
+        `memory` is what `folder` remembers of earlier runs; `problem` is to be told at the start.
+        """
         plain = "NO_COLOR" in os.environ
         self.keys = resolve(settings.ui.keymap, settings.ui.keys)
         # Without colours nothing but the terminal's own two is used, so Textual must not turn them into greys.
@@ -106,6 +111,7 @@ class Dashboard(App[int]):
         self._ascii = settings.ui.ascii
         self._controls = controls
         self._finished = finished
+        self._begin = begin
         self._fps = float(settings.ui.fps)
         self._pace = Pace(self._fps)
         self._seq = 0
@@ -116,7 +122,7 @@ class Dashboard(App[int]):
         self._stopping = False
         self._ticker: Timer | None = None
         self._echo = Echo()
-        self._ask_echo: Callable[[], None] | None = None
+        self._ask_echo: Callable[[int], None] | None = None
         # What happened to the screen itself: in the log beside the capture's events.
         self._events = [Event(0, self.snapshot.at, Level.WARNING, problem)] if problem else []
         for theme in OWN:
@@ -146,6 +152,8 @@ class Dashboard(App[int]):
             self._status,
             Panel(lambda _, width, __: [draw_keys(width, self.keys, self._on(), self._off())], id="keys"),
         )
+        for panel in self._panels:
+            panel.snapshot = self.snapshot  # drawn with the first frame, not after it
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's driver for terminals, made to outlast its terminal; any other as it is."""
@@ -203,6 +211,16 @@ class Dashboard(App[int]):
         """Everything that the capture has stored."""
         return self._controls.archive
 
+    def get_default_screen(self) -> Screen[object]:
+        """The dashboard, as it was left and as its size asks for it: set later, it would be styled twice."""
+        size = (
+            max(known for known in breakpoints if known[0] <= room)[1]
+            for breakpoints, room in zip(
+                (self.HORIZONTAL_BREAKPOINTS, self.VERTICAL_BREAKPOINTS), self.size, strict=True
+            )
+        )
+        return Canvas(id="_default", classes=" ".join((*self.view.states(), *size)))
+
     def on_mount(self) -> None:
         """Start to look."""
         self.feed.focus()
@@ -215,8 +233,11 @@ class Dashboard(App[int]):
         elif not self.is_headless:
             self._watch_terminal()
             self._ask_echo = getattr(self._driver, "ask_echo", None)
+            if self._ask_echo is not None:
+                self._ask_echo(self._echo.ask(time.monotonic()))  # before anything that is slow is on its way
 
     def _start(self) -> None:
+        self._begin()
         self._last_tick = time.monotonic()
         self._tick()
         self._set_ticker()
@@ -275,7 +296,8 @@ class Dashboard(App[int]):
         if self._pace.tick(now - self._last_tick):
             self._set_ticker()
         self._last_tick = now
-        if self._echo.behind(now):
+        covered = len(self.screen_stack) > 1 and now - self._last_numbers < COVERED_EVERY
+        if covered or self._echo.behind(now):
             return
         self.snapshot = snapshot = self._controls.snapshot(self._seq)
         if snapshot.epoch != self._epoch:  # what the feed holds was taken back: take all that there is now
@@ -287,20 +309,21 @@ class Dashboard(App[int]):
         if now - self._last_numbers >= NUMBERS_EVERY - 0.01:
             self._last_numbers = now
             self.paint()
-        if self._ask_echo is not None and self._echo.ask(now):
-            self._ask_echo()
+        if self._ask_echo is not None and (snapshot.rows or now == self._last_numbers):
+            # After this frame, which Textual paints once everything else is done.
+            self.call_after_refresh(self._ask_echo, self._echo.ask(now))
         if self._finished():
             self.do_quit()
 
-    def on_cursor_position(self) -> None:
+    def on_cursor_position(self, event: events.CursorPosition) -> None:
         """The terminal's echo."""
-        self._echo.answered(time.monotonic())
+        self._echo.answered(event.x + 1)
 
     @on(Feed.Moved)
     def paint(self) -> None:
         """Bring every panel to the present moment; those that did not change cost nothing."""
         snapshot = self.snapshot
-        if snapshot.topic != self._topic:
+        if snapshot.topic != self._topic and snapshot.last_seq:
             self._topic = snapshot.topic
             self._find_terms(snapshot.topic)
         self._status.set_class(in_trouble(snapshot), "-trouble")
@@ -510,22 +533,24 @@ class Dashboard(App[int]):
         self.push_screen(CommandLine(self))
 
 
-def run(controls: Controls, settings: Settings, finished: Callable[[], bool] = lambda: False) -> int:
+def run(
+    controls: Controls,
+    settings: Settings,
+    finished: Callable[[], bool] = lambda: False,
+    begin: Callable[[], None] = lambda: None,
+) -> int:
     """Show the dashboard until the user leaves; the capture is stopped whatever ends it. The exit code.
 
-    `finished` says that the capture has done what it was asked for (`--duration`, `--max-posts`): then the
-    dashboard leaves by itself. One that an error has ended stays on the screen, so that the reason can be read.
+    `begin` is called when the first frame is on the screen. `finished` says that the capture has done what it was
+    asked for (`--duration`, `--max-posts`): then the dashboard leaves by itself. One that an error has ended stays
+    on the screen, so that the reason can be read.
     """
     from tui.memory import load  # noqa: PLC0415
 
-    folder = Path(controls.snapshot(0).data_dir)
+    folder = settings.data_dir
     memory, problem = load(folder)
     try:
-        if sys.stdin.isatty() and sys.stderr.isatty():
-            from tui.signs import settle  # noqa: PLC0415 - not on Windows, and nothing to ask without a terminal
-
-            settle(sys.stdin.fileno(), sys.stderr.fileno())
-        app = Dashboard(controls, settings, finished, memory=memory, folder=folder, problem=problem)
+        app = Dashboard(controls, settings, finished, begin, memory=memory, folder=folder, problem=problem)
         app.run()
         app.view.write()  # what was changed just before leaving
     finally:

@@ -6,11 +6,13 @@ thread. Arguments and answers are plain data, so that the capture may be another
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from core.archive import Found, Record
 from core.filter import Wanted
 from core.snapshot import Snapshot
+
+if TYPE_CHECKING:  # the journal is not needed to draw the first frame
+    from core.archive import Found, Record
 
 
 class Archive(Protocol):

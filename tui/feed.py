@@ -20,7 +20,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from core.snapshot import FeedRow
-from tui.ink import INKS, Line, line_width
+from tui.ink import Line, line_width
 from tui.painted import strip_of
 from tui.ring import Reading, Ring
 from tui.row import Finder, draw_row
@@ -33,7 +33,7 @@ NEAR = 50  # rows from the top of what a search has found at which more of it is
 class Feed(ScrollView, can_focus=True, inherit_bindings=False):
     """The posts, oldest at the top, newest at the bottom."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"ink--{ink}" for ink in INKS} | {"feed--cursor"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"feed--cursor"}
 
     class Opened(Message):
         """A row was clicked."""

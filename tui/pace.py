@@ -8,12 +8,15 @@ another one would only make the keys answer late.
 
 from __future__ import annotations
 
+from collections import deque
+
 SLOWEST = 2.0  # frames per second
 LATE = 1.6  # a tick this many times later than planned is late
 GOOD_TICKS = 40
 
-SLACK = 0.25  # seconds that an echo may take longer than the fastest one
-LOST = 5.0  # seconds after which an echo is not waited for any more
+SILENT = 3.0  # seconds after which a terminal that never answered is taken for one that cannot
+LOST = 30.0  # seconds after which a terminal that has answered is not waited for any more
+NUMBERS = 60  # questions are numbered up to that: the number is a column of the narrowest screen
 
 
 class Pace:
@@ -52,25 +55,28 @@ class Echo:
     """Whether the terminal has shown what was sent. Times are seconds of a clock that never goes back."""
 
     def __init__(self) -> None:
-        self._asked: float | None = None
-        self._fastest: float | None = None  # None: it has never answered, and perhaps cannot
+        self._asked: deque[tuple[int, float]] = deque(maxlen=NUMBERS)  # questions without an answer, and when
+        self._number = 0
+        self._first = 0.0
+        self._answers = False  # it has answered once
 
-    def ask(self, now: float) -> bool:
-        """Whether to ask now: one question is under way at a time."""
-        if self._asked is not None and now - self._asked < LOST:
-            return False
-        self._asked = now
-        return True
+    def ask(self, now: float) -> int:
+        """A frame was sent, and the question after it, which has this number."""
+        if not self._number:
+            self._first = now
+        self._number = self._number % NUMBERS + 1
+        self._asked.append((self._number, now))
+        return self._number
 
-    def answered(self, now: float) -> None:
-        """The echo has come."""
-        if self._asked is not None:
-            took = now - self._asked
-            self._fastest = took if self._fastest is None else min(self._fastest, took)
-            self._asked = None
+    def answered(self, number: int) -> None:
+        """That question has its answer, and so has every earlier one, whether it came or was lost."""
+        if any(asked == number for asked, _ in self._asked):
+            self._answers = True
+            while self._asked.popleft()[0] != number:
+                pass
 
     def behind(self, now: float) -> bool:
-        """Whether what was sent last is still on its way, so that one more frame would wait behind it."""
-        if self._asked is None or self._fastest is None:
+        """Whether the last frame is still on its way, so that one more would only wait behind it."""
+        if not self._asked:
             return False
-        return self._fastest + SLACK < now - self._asked < LOST
+        return now - self._asked[-1][1] < LOST if self._answers else now - self._first < SILENT

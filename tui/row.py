@@ -83,9 +83,9 @@ def draw_row(
     shown_hits = None if aside else hits
     name = pad(clip(author_name(row), columns.author), columns.author)
     lead: list[Span] = [
-        (CURSOR if cursor else " ", "accent"),
+        (CURSOR, "accent") if cursor else (" ", "dim"),
         (f"{at} " if columns.seconds else at, "dim"),
-        (STAR if starred else " ", "accent"),
+        (STAR, "accent") if starred else (" ", "dim"),
         *marked(name, None, shown_hits, "dim" if quiet else "author"),
         (f" {sign(row)} ", "dim"),
     ]

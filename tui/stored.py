@@ -7,11 +7,14 @@ of their own, falling from -1, so that a row keeps its number while older ones a
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from core.archive import Found
 from core.filter import Wanted
 from core.snapshot import FeedRow
 from tui.ring import place_of
+
+if TYPE_CHECKING:
+    from core.archive import Found
 
 MOST = 10_000  # rows that are held; a search that finds more ends there
 

@@ -7,13 +7,13 @@ bounded call at a time, for as long as somebody reads what it finds.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
-from core.archive import Found
 from core.errors import BieberTuiError, QueryError, Unavailable
 from core.filter import Filter, Mode, Wanted, compile_filter
 from core.snapshot import FeedRow, Snapshot
@@ -27,6 +27,9 @@ from tui.painted import Painted, Panel
 from tui.ring import Show
 from tui.stored import Stored
 from tui.window import wanted_of
+
+if TYPE_CHECKING:
+    from core.archive import Found
 
 PAGE = 200  # posts that a search goes on for before it waits until somebody wants to read on
 

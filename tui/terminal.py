@@ -52,9 +52,10 @@ class LastingDriver(LinuxDriver):
         super().__init__(*args, **options)
         self._file = cast("Any", LastingFile(cast("IO[str]", self._file)))
 
-    def ask_echo(self) -> None:
+    def ask_echo(self, number: int) -> None:
         """Ask where the cursor is; Textual hands the answer on as an event.
 
-        It is put at the start of the second line for the question: answers about the first line read like keys.
+        For the question it is put into the column `number`, which tells the answers apart, and into the second
+        line: answers about the first one read like keys.
         """
-        self.write("\x1b7\x1b[2;1H\x1b[6n\x1b8")
+        self.write(f"\x1b7\x1b[2;{number}H\x1b[6n\x1b8")

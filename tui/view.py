@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tui.app import Dashboard
 
 THEMES = ("bieber", "bieber-light", "ansi-dark", "ansi-light")
-LAYOUTS = (1, 2, 3, 4)
 PANELS = ("numbers", "side", "keys")  # those that can be hidden
 ZOOMED = ("stream", "side", "numbers", "beside")  # those that can fill the screen
 
@@ -40,8 +39,7 @@ class View:
         )
 
     def start(self) -> None:
-        """Bring the screen into the remembered state."""
-        self._name_states()
+        """Read the feed as it was read."""
         stream, memory = self._app.stream, self.memory
         stream.feed.ring.show = memory.show
         stream.look_for(Wanted(mode=memory.reading))
@@ -65,18 +63,16 @@ class View:
             self._app.say(problem)
 
     def _show(self) -> None:
-        self._name_states()
+        screen = self._app.main_screen
+        others = [name for name in screen.classes if name.startswith(("-layout-", "-no-", "-zoom-"))]
+        screen.remove_class(*others)
+        screen.add_class(*self.states())
         self._app.call_after_refresh(self._app.paint)
 
-    def _name_states(self) -> None:
-        """The states as classes of the screen: the stylesheet does the rest."""
-        screen = self._app.main_screen
-        for layout in LAYOUTS:
-            screen.set_class(layout == self.memory.layout, f"-layout-{layout}")
-        for panel in PANELS:
-            screen.set_class(panel in self.memory.hidden, f"-no-{panel}")
-        for panel in ZOOMED:
-            screen.set_class(panel == self.zoomed, f"-zoom-{panel}")
+    def states(self) -> list[str]:
+        """The states of the screen, as its classes."""
+        hidden = [f"-no-{panel}" for panel in PANELS if panel in self.memory.hidden]
+        return [f"-layout-{self.memory.layout}", *hidden, *([f"-zoom-{self.zoomed}"] if self.zoomed else [])]
 
     # Layouts and panels.
 

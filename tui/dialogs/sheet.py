@@ -15,7 +15,7 @@ from textual.strip import Strip
 
 from core.snapshot import Snapshot
 from tui.actions import Place
-from tui.ink import INKS, Line
+from tui.ink import Line
 from tui.painted import strip_of
 from tui.select import selectable, selected
 
@@ -25,8 +25,6 @@ FRAME = 4
 
 class Page(ScrollView, can_focus=True, inherit_bindings=False):
     """Lines that scroll, drawn for the width there is. `fits`: it is as high as its lines, where there is room."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"ink--{ink}" for ink in INKS}
 
     def __init__(self, draw: Callable[[int], Sequence[Line]], *, fits: bool = True) -> None:
         super().__init__(classes="page")
