@@ -45,7 +45,7 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "mongodb": (["core/sinks/mongodb.py"], ["tests/unit/test_mongodb_sink.py"]),
     "journal": (
         ["core/journal/journal.py", "core/journal/schema.py", "core/journal/gaps.py", "core/journal/progress.py"],
-        ["tests/unit/test_journal_figures.py", "tests/unit/test_journal.py", "tests/unit/test_gap_records.py", SLOW],
+        ["tests/unit/test_journal_figures.py", "tests/unit/test_journal_progress.py", "tests/unit/test_journal.py", "tests/unit/test_gap_records.py", SLOW],
     ),
     "source": (["core/sources/x/source.py"], ["tests/unit/test_x_supervision.py", "tests/unit/test_x_connection.py"]),
 }  # fmt: skip
