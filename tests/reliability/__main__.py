@@ -108,7 +108,7 @@ def _rivals(_: str) -> str:
 
 def parts(kills: int, posts: int, fuzz_seconds: int) -> list[Part]:
     """Every part, in the order of the document."""
-    tests = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n2")
+    tests = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n2")
     run = (sys.executable, "-m")
     return [
         Part(
