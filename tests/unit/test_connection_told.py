@@ -6,7 +6,7 @@ import pytest
 
 from core.connection import Connection, Line
 from core.events import EventLog
-from core.health import Health, SourceState
+from core.health import Health, SourceState, Stretch
 from core.journal import Deletion, GapMark, KeywordsMark
 from core.lines import LineQueue
 from core.snapshot import Level
@@ -58,7 +58,9 @@ def connect(connection, clock, at):
 
 
 def test_before_anything_happened(connection):
-    assert connection.health() == Health("x", since=100.0, queue_limit=4)
+    assert connection.health() == Health(
+        "x", since=100.0, queue_limit=4, past=(Stretch(100.0, SourceState.STARTING),)
+    )
 
 
 def test_a_state_is_told_with_its_reason_and_since_when(connection, clock):
