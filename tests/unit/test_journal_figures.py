@@ -81,6 +81,31 @@ def test_the_newest_rows_of_a_source_come_first_and_none_that_is_older(journal):
     assert [row.id for row in reader.rows_since("bluesky", 0.0)] == ["b"]
 
 
+def test_rows_are_read_backwards_and_those_with_a_star_alone(journal):
+    other = [Rejected("8", 5.0, "", b"other"), Rejected("9", 6.0, "", b"another")]
+    commit(journal, entry("1"), entry("2", 12.5, b"raw"), entry("3"), filtered=other)
+    reader = journal.reader()
+    second, eighth = Row(2, "x", "2", 12.5, ("music",), False, b"raw"), Row(1, "x", "8", 5.0, (), False, b"other")
+    assert [row.id for row in reader.rows_before(4, 10)] == ["3", "2", "1"]
+    assert reader.rows_before(3, 1) == [second]
+    assert [row.id for row in reader.filtered_before(3, 10)] == ["9", "8"]
+    assert reader.filtered_before(2, 10) == [eighth]
+    assert [row.id for row in reader.filtered_before(3, 1)] == ["9"]
+    for _ in range(2):
+        journal.star("x", "2", 50.0)
+    for source, id_ in (("x", "8"), ("x", "3"), ("bluesky", "1")):
+        journal.star(source, id_, 60.0)
+    journal.star("x", "3", None)
+    assert sorted(journal.stars()) == [("bluesky", "1"), ("x", "2"), ("x", "8")]
+    assert column(journal, "SELECT at FROM stars WHERE id = '2'") == [50.0]
+    assert reader.rows_before(9, 10, starred=True) == [second]
+    assert reader.rows_before(2, 10, starred=True) == []
+    assert reader.filtered_before(9, 10, starred=True) == [eighth]
+    assert reader.find("x", "2") == (second, True)
+    assert reader.find("x", "8") == (eighth, False)
+    assert (reader.find("x", "7"), reader.find("bluesky", "2")) == (None, None)
+
+
 def test_a_reader_cannot_write(journal):
     with pytest.raises(sqlite3.OperationalError):
         journal.reader()._db.execute("DELETE FROM posts")
