@@ -357,7 +357,8 @@ class Capture:
             rows=rows,
             last_seq=last_seq,
             stopped=self._stopped,
-            journal=replace(self._upkeep.status, blocked=self._standstill.words),
+            advice=self.error.hint if self.error is not None else "",
+            journal=replace(self._upkeep.status, blocked=self._standstill.words, advice=self._standstill.advice),
             filling=self._filler.filling,
         )
 

@@ -130,7 +130,7 @@ class Ingest:
         batch.last_id = self._bounds.newest
         for row in rows:
             if not row.backfilled:  # rates are those of the stream
-                minute = int(row.received_at // 60) * 60
+                minute = int(row.received_at) // 60 * 60
                 consumed, matched = batch.minutes.get(minute, (0, 0))
                 batch.minutes[minute] = (consumed + 1, matched + (row.verdict is Verdict.MATCHED))
         return batch, rows, len(items)

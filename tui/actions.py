@@ -16,15 +16,16 @@ class Place(StrEnum):
     FILTER = "the filter"
     POST = "an open post"
     SHEET = "a sheet"
+    WINDOW = "the last hour"
     QUERY = "keywords and topic"
     COMMAND = "the command line"
     OTHER = "elsewhere"
 
 
-READING, FEED, POSTS, CAPTURE = "Reading", "Filter", "Post", "Capture"
+READING, FEED, POSTS, CAPTURE, NUMBERS = "Reading", "Filter", "Post", "Capture", "Numbers and health"
 REPLAY, SCREEN, PROGRAM = "Replay", "Screen", "Program"
 
-_PAGES = (Place.DASHBOARD, Place.SHEET, Place.POST)
+_PAGES = (Place.DASHBOARD, Place.SHEET, Place.POST, Place.WINDOW)
 _ONE_POST = (Place.DASHBOARD, Place.POST)
 _ANYWHERE = tuple(Place)
 
@@ -149,7 +150,44 @@ ACTIONS: tuple[Action, ...] = (
     Action("copy", ("y",), POSTS, "Copy the post's text", places=_ONE_POST),
     Action("copy_link", ("Y",), POSTS, "Copy the post's link", places=_ONE_POST),
     Action("browse", ("o",), POSTS, "Open the post in the browser; over SSH, copy its link", places=_ONE_POST),
-    Action("log", ("l",), CAPTURE, "Read the event log", label="log", rank=8),
+    Action(
+        "window",
+        ("w",),
+        NUMBERS,
+        "The last hour: plots, spikes, and the tags, authors, links, languages and words of the posts",
+        label="last hour",
+        rank=7,
+        argument="tags, authors, links, languages or words",
+    ),
+    Action(
+        "only",
+        ("enter",),
+        NUMBERS,
+        "Show only the posts of the name under the cursor; all that are stored, if memory does not reach back",
+        places=(Place.WINDOW,),
+        argument="a list and a name of it",
+    ),
+    Action("next_list", ("right", "tab"), NUMBERS, "Go to the next list", places=(Place.WINDOW,)),
+    Action("previous_list", ("left",), NUMBERS, "Go to the list before", places=(Place.WINDOW,)),
+    Action(
+        "period",
+        ("d",),
+        NUMBERS,
+        "Plot 5 minutes, 60 minutes, or 24 hours",
+        places=(Place.DASHBOARD, Place.WINDOW),
+        argument="5 min, 60 min or 24 h",
+    ),
+    Action("counters", ("c",), NUMBERS, "Count this run, or the whole life of the data folder"),
+    Action(
+        "health",
+        ("h",),
+        NUMBERS,
+        "How it goes: connection, waits, lag, queue, stores, journal, limits, errors and what to do",
+        label="health",
+        rank=8,
+    ),
+    Action("gaps", ("H",), NUMBERS, "List the gaps: when, how long, why, filled or not"),
+    Action("log", ("l",), CAPTURE, "Read the event log", label="log", rank=9),
     Action("export", ("e",), FEED, "Write the posts that are listed to files, JSON lines and CSV", rank=8),
     Action("step", ("full_stop",), REPLAY, "Hold the replay, and show one more post"),
     Action("rewind", ("left_square_bracket",), REPLAY, "Go back a minute of the recording"),
@@ -177,7 +215,7 @@ ACTIONS: tuple[Action, ...] = (
         ("escape", "q"),
         PROGRAM,
         "Close this",
-        places=(Place.SHEET, Place.POST, Place.QUERY, Place.COMMAND),
+        places=(Place.SHEET, Place.POST, Place.WINDOW, Place.QUERY, Place.COMMAND),
     ),
     Action("apply", ("enter",), CAPTURE, "Hand the new query to X", places=(Place.QUERY,)),
     Action("next_field", ("tab",), CAPTURE, "Go to the other field", places=(Place.QUERY,)),

@@ -35,6 +35,8 @@ from core.snapshot import Event, Level, Snapshot
 from tui.actions import BY_ID, REPLAY, Action, Place
 from tui.beside import Beside
 from tui.controls import Archive, Controls, Playable
+from tui.dialogs.sheet import Sheet
+from tui.dialogs.window import WindowScreen
 from tui.feed import Feed
 from tui.header import draw_header, draw_keys
 from tui.ink import Line
@@ -139,7 +141,7 @@ class Dashboard(App[int]):
         self._posts = Posts(self)
         self._beside = Beside(self.stream.feed)
         self._side = Panel(draw_side, id="side")
-        self._numbers = Panel(draw_numbers, id="numbers")
+        self._numbers = Panel(self._draw_numbers, id="numbers")
         self._side.can_focus = self._numbers.can_focus = True
         self._status = Panel(lambda snapshot, width, _: [draw_status(snapshot, width)], id="status")
         self._panels = (
@@ -278,9 +280,9 @@ class Dashboard(App[int]):
         """Whether an action can be had now: those of a replay only in one."""
         return action.group != REPLAY or isinstance(self._controls, Playable)
 
-    def action_do(self, action: str) -> None:
+    def action_do(self, action: str, argument: str = "") -> None:
         """The same for clicks."""
-        self.do(action)
+        self.do(action, argument)
 
     def say(self, words: str, seconds: float = 5.0) -> None:
         """Say something for a while; from any thread."""
@@ -329,7 +331,14 @@ class Dashboard(App[int]):
             panel.show(snapshot)
         self.stream.show(snapshot)
         self._beside.show()
+        for over in self.screen_stack[1:]:
+            if isinstance(over, Sheet | WindowScreen):
+                over.show(snapshot)
         self.view.remember(show=self.feed.ring.show, reading=self.stream.mode)
+
+    def _draw_numbers(self, snapshot: Snapshot, width: int, height: int) -> list[Line]:
+        memory = self.view.memory
+        return draw_numbers(snapshot, width, height, life=memory.life, period=memory.period)
 
     def _draw_rule(self, _: Snapshot, width: int, __: int) -> list[Line]:
         """A rule with a joint where the right column's edge begins."""
@@ -473,6 +482,30 @@ class Dashboard(App[int]):
         self.push_screen(
             QueryDialog(now, self._controls.change_query, memory.queries, recent, self.keys, self.jobs), changed
         )
+
+    def do_window(self, argument: str = "") -> None:
+        """The last hour in plots and lists."""
+        if self.view.choose_list(argument):
+            self.push_screen(WindowScreen(self.snapshot, self.view, self.keys))
+
+    def do_only(self, argument: str = "") -> None:
+        """Only the posts of a name; without one, choose it."""
+        if argument:
+            self.view.only(argument)
+        else:
+            self.do_window()
+
+    def do_health(self) -> None:
+        """How it goes."""
+        from tui.dialogs.health import health_sheet  # noqa: PLC0415
+
+        self.push_screen(health_sheet(lambda: self.snapshot, self.keys))
+
+    def do_gaps(self) -> None:
+        """The gaps."""
+        from tui.dialogs.gaps import gaps_sheet  # noqa: PLC0415
+
+        self.push_screen(gaps_sheet(lambda: self.snapshot, self.keys))
 
     def do_log(self) -> None:
         """Read the event log."""

@@ -30,27 +30,27 @@ COMMANDS: tuple[Action, ...] = tuple(
 )
 
 
-def fitting(typed: str) -> list[Action]:
-    """The actions that what is typed may become, best first: those that begin so, then those that hold it."""
+def fitting(typed: str, offered: Sequence[Action]) -> list[Action]:
+    """The offered actions that the typed may become, best first: those that begin so, then those that hold it."""
     name, blank, _ = typed.strip().lower().replace("_", "-").partition(" ")
     if blank or typed.endswith(" "):
-        return [action for action in COMMANDS if action.command == name]
-    begin = [action for action in COMMANDS if action.command.startswith(name)]
-    within = [action for action in COMMANDS if name in action.command and action not in begin]
+        return [action for action in offered if action.command == name]
+    begin = [action for action in offered if action.command.startswith(name)]
+    within = [action for action in offered if name in action.command and action not in begin]
     described = [
         action
-        for action in COMMANDS
+        for action in offered
         if len(name) > 2 and name in action.description.lower() and action not in begin and action not in within
     ]
     return begin + within + described
 
 
-def parse(typed: str) -> tuple[Action | None, str]:
+def parse(typed: str, offered: Sequence[Action]) -> tuple[Action | None, str]:
     """The action and its argument; None when no name, and no beginning of just one name, stands there."""
     name, _, argument = typed.strip().partition(" ")
     name = name.lower().replace("_", "-")
-    exact = [action for action in COMMANDS if action.command == name]
-    begin = [action for action in COMMANDS if name and action.command.startswith(name)]
+    exact = [action for action in offered if action.command == name]
+    begin = [action for action in offered if name and action.command.startswith(name)]
     found = exact or (begin if len(begin) == 1 else [])
     return (found[0] if found else None), argument.strip()
 
@@ -82,6 +82,7 @@ class CommandLine(ModalScreen[None]):
     def __init__(self, dashboard: Dashboard) -> None:
         super().__init__()
         self._dashboard = dashboard
+        self._offered = [action for action in COMMANDS if dashboard.offers(action)]
         self._back = 0  # how far back in the history
         self._fitting = Painted(id="fitting")
         self._field = Field(id="command", select_on_focus=False)
@@ -107,7 +108,7 @@ class CommandLine(ModalScreen[None]):
 
     @on(Input.Changed)
     def _list(self) -> None:
-        actions = fitting(self._field.value)
+        actions = fitting(self._field.value, self._offered)
         self._fitting.styles.height = min(max(len(actions), 1), SHOWN, max(self.size.height - 4, 1))
         lines = draw_fitting(actions, self._dashboard.keys, self.size.width)
         self._fitting.paint(lines or [((" There is no such action.", "warn"),)])
@@ -118,7 +119,7 @@ class CommandLine(ModalScreen[None]):
 
     def do_complete(self) -> None:
         """The best action that fits, with a blank after it when it takes something."""
-        actions = fitting(self._field.value)
+        actions = fitting(self._field.value, self._offered)
         if actions and " " not in self._field.value.strip():
             self._type(actions[0].command + (" " if actions[0].argument else ""))
 
@@ -142,7 +143,7 @@ class CommandLine(ModalScreen[None]):
     def do_run(self) -> None:
         """Do what is typed; what cannot be is left to be mended."""
         typed = self._field.value.strip()
-        action, argument = parse(typed)
+        action, argument = parse(typed, self._offered)
         if not typed:
             self.dismiss()
         elif action is not None and (action.argument or not argument):

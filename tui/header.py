@@ -47,11 +47,13 @@ def draw_header(snapshot: Snapshot, width: int, stopping: bool = False) -> Line:
     room = width - line_width(right)
     left: list[Span] = [(f" {NAME}  ", "accent")] if room > 44 else [(" ", "text")]
     query = _query(snapshot, room - line_width(left) - 2)
-    return spread([*left, *query], right, width)
+    line = spread([*left, *query], right, width)
+    # Whatever is wrong colours the whole bar: it is seen from across the room.
+    return tuple((text, f"{said.ink}-chip") for text, _ in line) if said.loud else line
 
 
 def _leaving(snapshot: Snapshot) -> Said:
-    return Said("◌", "LEAVING" if snapshot.view else "FLUSHING, then quit", "warn", loud=True)
+    return Said("◌", "LEAVING" if snapshot.view else "FLUSHING, then quit", "warn")
 
 
 def _query(snapshot: Snapshot, room: int) -> list[Span]:

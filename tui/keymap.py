@@ -27,6 +27,8 @@ SETS: dict[str, dict[str, tuple[str, ...]]] = {
         "page_down": ("ctrl+f", "ctrl+d", "pagedown"),
         "older": ("h", "left"),
         "newer": ("l", "right"),
+        "previous_list": ("h", "left"),
+        "next_list": ("l", "right", "tab"),
         "keywords": ("K",),
     },
     "emacs": {

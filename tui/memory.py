@@ -10,12 +10,14 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 
 from core.errors import BieberTuiError
 from core.filter import Mode
 from core.private import open_private
+from tui.plot import PERIODS
 from tui.ring import Show
 
 FILE_NAME = "ui.json"
@@ -30,6 +32,9 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     hidden: tuple[str, ...] = ()  # panels
     show: Show = Show.MATCHED
     reading: Mode = Mode.TEXT
+    life: bool = False  # the counters: of this run, or of the whole life
+    period: Annotated[int, msgspec.Meta(ge=0, lt=len(PERIODS))] = 0  # of the plots
+    list: Literal["tags", "authors", "links", "languages", "words"] = "tags"  # of the last hour
     queries: tuple[tuple[str, str], ...] = ()  # keywords and topic, the newest last
     commands: tuple[str, ...] = ()  # of the command line, the newest last
 

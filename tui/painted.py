@@ -29,7 +29,8 @@ class Canvas(Screen[object]):
 
 
 def strip_of(widget: Widget, line: Line, width: int, over: Style | None = None) -> Strip:
-    """The line in the widget's colours, in exactly `width` cells. `ink@action` is a text to click."""
+    """The line in the widget's colours, in exactly `width` cells. `ink@action` is a text to click, and so is
+    `ink@action argument`."""
     segments = []
     canvas, own = widget.app.screen_stack[0], widget.rich_style
     for text, ink in _joined(line):
@@ -38,7 +39,9 @@ def strip_of(widget: Widget, line: Line, width: int, over: Style | None = None) 
         if over is not None and name not in ON_LOUD:
             style += over
         if action:
-            style += Style.from_meta({"@click": f"app.do('{action}')"})
+            # Not as text to be parsed: what an action takes may be what somebody wrote.
+            done, _, argument = action.partition(" ")
+            style += Style.from_meta({"@click": ("app.do", (done, argument))})
         segments.append(Segment(text, style))
     return Strip(segments).adjust_cell_length(width, own if over is None else own + over)
 

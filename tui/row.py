@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 from core.snapshot import FeedRow, Verdict
-from tui.ink import Line, Span, clip, fit, pad
+from tui.ink import Line, Span, clip, fit, line_width, pad
 from tui.sanitise import clean
 from tui.words import clock, minute
 
@@ -26,6 +28,8 @@ STAR = "★"
 
 # A row is one line: no more of a post than this is ever looked at to draw it.
 MOST_CHARACTERS = 600
+
+LEAD = 12  # cells that are shown before what was found
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ def draw_row(
     """The row in exactly `width` cells.
 
     `terms` finds the topic's terms in a text, `hits` what the filter looks for. A row that is only there for
-    context (`aside`) is dim and has no marks of the filter.
+    context (`aside`) is dim and has no marks of the filter. A text begins at its start, unless that would leave
+    what the filter found outside of the row.
     """
     columns = Columns.of(width)
     quiet = aside or row.verdict is not Verdict.MATCHED
@@ -77,15 +82,36 @@ def draw_row(
     found = terms if terms is not None and row.verdict is not Verdict.FILTERED else None
     shown_hits = None if aside else hits
     name = pad(clip(author_name(row), columns.author), columns.author)
-    spans: list[Span] = [
+    lead: list[Span] = [
         (CURSOR, "accent") if cursor else (" ", "dim"),
         (f"{at} " if columns.seconds else at, "dim"),
         (STAR, "accent") if starred else (" ", "dim"),
         *marked(name, None, shown_hits, "dim" if quiet else "author"),
         (f" {sign(row)} ", "dim"),
-        *marked(text, found, shown_hits, "dim" if quiet else "text", "dim-match" if quiet else "match"),
     ]
-    return fit(spans, width)
+    words = marked(text, found, shown_hits, "dim" if quiet else "text", "dim-match" if quiet else "match")
+    return fit([*lead, *from_hit(words, width - line_width(lead))], width)
+
+
+def from_hit(spans: list[Span], width: int) -> list[Span]:
+    """The spans from their start, or from a little before the first hit when that would not be seen in `width`."""
+    first = next((number for number, (_, ink) in enumerate(spans) if ink == "hit"), None)
+    if first is None or line_width(spans[: first + 1]) < width:
+        return spans
+    before = "".join(text for text, _ in spans[:first])
+    start = len(before)
+    while start and cell_len(before[start - 1 :]) <= LEAD:
+        start -= 1
+    if start == 0:
+        return spans
+    blank = before.find(" ", start)
+    start = blank + 1 if 0 <= blank < len(before) - 1 else start  # at the start of a word, when there is one
+    kept: list[Span] = [("…", "dim")]
+    for text, ink in spans:
+        if start < len(text):
+            kept.append((text[max(start, 0) :], ink))
+        start -= len(text)
+    return kept
 
 
 def marked(text: str, terms: Finder | None, hits: Finder | None, ink: str, match_ink: str = "match") -> list[Span]:

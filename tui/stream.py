@@ -26,6 +26,7 @@ from tui.keymap import Keys
 from tui.painted import Painted, Panel
 from tui.ring import Show
 from tui.stored import Stored
+from tui.window import wanted_of
 
 if TYPE_CHECKING:
     from core.archive import Found
@@ -193,6 +194,24 @@ class Stream(Vertical):
             return
         self._close()
         self._search(self.wanted)
+
+    def only(self, kind: str, name: str, snapshot: Snapshot) -> None:
+        """Only the posts of a name of the last hour: of those in memory, of all that are stored if it is short."""
+        rows = self.feed.ring.newest
+        reaches = bool(rows) and rows[0].received_at <= snapshot.window.start
+        whole = reaches or len(rows) >= snapshot.life.consumed
+
+        def work(job: Job) -> None:
+            job.deliver(self._only, wanted_of(kind, name), whole)
+
+        self._jobs.start(work, "only")
+
+    def _only(self, wanted: Wanted, whole: bool) -> None:
+        self._close()
+        self.feed.follow()
+        self.look_for(wanted)
+        if not whole:
+            self._search(wanted)
 
     def _search(self, wanted: Wanted) -> None:
         stored = Stored(replace(wanted, unmatched=self.feed.ring.show is Show.ALL))

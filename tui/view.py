@@ -13,6 +13,8 @@ import msgspec
 from core.filter import Wanted
 from core.settings import UiSettings
 from tui.memory import Memory, save
+from tui.plot import PERIODS
+from tui.window import KINDS
 
 if TYPE_CHECKING:
     from tui.app import Dashboard
@@ -135,6 +137,39 @@ class View:
     def do_next_panel(self) -> None:
         """The focus to the next panel."""
         self._app.screen.focus_next()
+
+    # Numbers.
+
+    def do_counters(self) -> None:
+        """The run's, or the life's."""
+        self.remember(life=not self.memory.life)
+        self._app.paint()
+
+    def do_period(self, argument: str = "") -> None:
+        """The next period of the plots, or the one that is named."""
+        names = [period.name for period in PERIODS]
+        if argument and argument not in names:
+            self._app.say(f"There is no period {argument!r}; there are {', '.join(names)}.")
+            return
+        period = names.index(argument) if argument else (self.memory.period + 1) % len(names)
+        self.remember(period=period)
+        self._app.paint()
+
+    def choose_list(self, kind: str) -> bool:
+        """The list of the last hour that has the cursor from now on; False when there is none of that name."""
+        if kind and kind not in KINDS:
+            self._app.say(f"There is no list {kind!r}; there are {', '.join(KINDS)}.")
+            return False
+        self.remember(list=kind or self.memory.list)
+        return True
+
+    def only(self, chosen: str) -> None:
+        """Show only the posts of a name: `authors @ana`."""
+        kind, _, name = chosen.partition(" ")
+        if name and kind in KINDS:
+            self._app.stream.only(kind, name, self._app.snapshot)
+        else:
+            self._app.say(f"Which posts? A list and a name of it: authors @ana; the lists are {', '.join(KINDS)}.")
 
     # Themes.
 

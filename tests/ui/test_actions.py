@@ -203,7 +203,7 @@ async def test_search_finds_what_is_stored_page_by_page_and_clear_goes_back_to_t
         assert app.feed.render_line(app.feed._cursor_index() - app.feed._top).text.startswith("▌")
         controls.say(*scenes.rows(201, 230))
         await until(lambda: app.feed.ring.waiting)
-        assert "new" in screen_text(app)
+        await until(lambda: "new" in screen_text(app))
         await pilot.press(key_of("clear"))
         assert app.feed.stored is None and not app.feed.ring.frozen
         assert app.feed.ring.wanted.text == "orchestra"

@@ -29,7 +29,8 @@ async def settle(pilot):
     """Until the posts are there and the topic's terms are marked."""
     for _ in range(200):
         known = pilot.app.feed.terms is not None or not pilot.app._controls.posts
-        if known and pilot.app.feed.ring.held == len(pilot.app._controls.posts):
+        begun = pilot.app._ticker is not None
+        if begun and known and pilot.app.feed.ring.held == len(pilot.app._controls.posts):
             break
         await pilot.pause(0.05)
     pilot.app._ticker.stop()

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from core.filter import Wanted, compile_filter
 from core.post import Author, Post
 from core.settings import Settings
 from core.snapshot import FeedRow, Filling, Gap, Verdict
@@ -50,6 +51,21 @@ def test_a_row_is_exactly_as_wide_as_the_feed_and_drives_no_terminal(text, name,
     assert cell_len(text_of(line)) == line_width(line) == width
     assert not [char for char in text_of(line) if unicodedata.category(char) in ("Cc", "Cs")]
     assert not set(text_of(line)) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u200d")
+
+
+@given(st.text(st.sampled_from("ab 中é"), max_size=300), st.integers(40, 200))
+def test_what_the_filter_found_is_always_seen(before, width):
+    hits = compile_filter(Wanted("needle")).spans
+    line = draw_row(row(f"{before}needle in hay"), width, hits=hits)
+    assert line_width(line) == width
+    assert ("needle", "hit") in line
+
+
+def test_a_text_begins_at_its_start_when_what_was_found_is_seen():
+    hits = compile_filter(Wanted("needle")).spans
+    assert "a needle in" in text_of(draw_row(row("a needle in " + "hay " * 50), 80, hits=hits))
+    assert "…hay in the needle" in text_of(draw_row(row("hay " * 50 + "in the needle"), 80, hits=hits))
+    assert "  hay hay" in text_of(draw_row(row("hay " * 50 + "in the needle"), 80))
 
 
 async def test_every_strip_of_the_feed_is_exactly_as_wide_as_the_widget_and_drives_no_terminal():

@@ -13,6 +13,7 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
+from core.snapshot import Snapshot
 from tui.actions import Place
 from tui.ink import Line
 from tui.painted import strip_of
@@ -39,7 +40,9 @@ class Page(ScrollView, can_focus=True, inherit_bindings=False):
         width = self.scrollable_content_region.width
         if width <= 0:
             return
-        self._lines = self._draw(width)
+        before, self._lines = self._lines, self._draw(width)
+        if draw is None and self._lines == before and self.virtual_size.width == width:
+            return
         self.virtual_size = Size(width, len(self._lines))
         if self._fits:
             room = int(self.app.size.height * 0.9) - FRAME
@@ -68,8 +71,12 @@ class Sheet(ModalScreen[None]):
 
     PLACE: ClassVar[Place] = Place.SHEET
 
-    def __init__(self, title: str, draw: Callable[[int], Sequence[Line]], keys: str) -> None:
+    def __init__(
+        self, title: str, draw: Callable[[int], Sequence[Line]], keys: str, *, live: bool = False
+    ) -> None:
+        """`live`: it is drawn anew with every moment."""
         super().__init__()
+        self._live = live
         self._title = title
         self._keys_shown = keys
         self.page = Page(draw)
@@ -84,6 +91,11 @@ class Sheet(ModalScreen[None]):
     def on_mount(self) -> None:
         """Keys scroll the page."""
         self.page.focus()
+
+    def show(self, _: Snapshot) -> None:
+        """There is a new moment."""
+        if self._live:
+            self.page.turn()
 
     def do_close(self) -> None:
         """Leave the sheet."""
