@@ -208,13 +208,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _capture(arguments: list[str]) -> int:
     """`bieber-tui`: capture, with the dashboard or without."""
     gc.disable()  # loading makes many objects and no garbage; see `_run`
-    from core import settings as core_settings
-
     parser = _parser("", "Capture a live keyword stream, keep what is about a topic, show it all live.", EPILOG)
     parser.add_argument("--version", action="version", version=f"bieber-tui {__version__}")
     _add_settings(parser)
     _add_run(parser)
     args = parser.parse_args(arguments)
+    from core import settings as core_settings
+
     _warn(args.profile)
     return _run(args, core_settings.load(_overrides(args), args.profile), demo=False)
 
