@@ -22,7 +22,7 @@ BOTH_PLOTS = 8  # lines from which the match rate has a plot of its own
 
 
 def draw_window(snapshot: Snapshot, period: int, kind: str, row: int, width: int, height: int) -> list[Line]:
-    """Plots above, lists below, in `height` lines (10 at least) of `width` cells; the cursor at a row of `kind`."""
+    """Plots over lists, in `height` lines (10 at least) of `width` cells, the cursor in `row` of `kind`."""
     plots = height // 2 if height >= 2 * BOTH_PLOTS + 2 else max(height // 3, 3)
     plots = max(min(plots, height - len_of_lists(snapshot.window) - 1), min(plots, BOTH_PLOTS))
     return [

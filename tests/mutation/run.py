@@ -29,7 +29,8 @@ COPIED = ("core", "tui", "tests", "scripts", "pyproject.toml")
 ANY = "tests/unit/test_any_input.py"
 SLOW = "--deselect=tests/unit/test_journal.py::test_a_kill_between_two_batches_keeps_counters_and_posts_in_step"
 
-# A part: modules that are changed, and the tests, fast ones, that must notice.
+# A part: modules that are changed, and the tests that must notice. These are fast ones, without a server or a socket:
+# each change is a run of them, and all parts together are to take minutes.
 PARTS: dict[str, tuple[list[str], list[str]]] = {
     "counters": (["core/ledger.py", "core/counters.py"], ["tests/unit/test_ledger.py"]),
     "framing": (["core/sources/x/framing.py"], ["tests/unit/test_x_framing.py", f"{ANY}::test_a_line_of_any_length_is_handed_out_once"]),
@@ -41,12 +42,12 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "documents": (["core/sinks/mongodb_document.py"], ["tests/unit/test_mongodb_document.py"]),
     "addresses": (["core/sinks/mongodb_address.py"], ["tests/unit/test_mongodb_address_words.py", "tests/unit/test_mongodb_address.py"]),
     "failures": (["core/sinks/mongodb_failure.py"], ["tests/unit/test_mongodb_failure_words.py", "tests/unit/test_mongodb_failure.py"]),
-    "mongodb": (["core/sinks/mongodb.py"], ["tests/contract/test_sinks.py", "tests/integration/test_mongodb_words.py"]),
+    "mongodb": (["core/sinks/mongodb.py"], ["tests/unit/test_mongodb_sink.py"]),
     "journal": (
         ["core/journal/journal.py", "core/journal/schema.py", "core/journal/gaps.py", "core/journal/progress.py"],
         ["tests/unit/test_journal_figures.py", "tests/unit/test_journal.py", "tests/unit/test_gap_records.py", SLOW],
     ),
-    "source": (["core/sources/x/source.py"], ["tests/contract/test_sources.py", "tests/integration/test_x_source.py"]),
+    "source": (["core/sources/x/source.py"], ["tests/unit/test_x_supervision.py", "tests/unit/test_x_connection.py"]),
 }  # fmt: skip
 
 SURVIVED, NO_TEST, TYPE_ERROR = 0, 33, 37  # mutmut's exit codes: nothing noticed it; the type checker rejects it

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from rich.cells import cell_len
 from textual.keys import key_to_character
 from textual.widgets import Input
 
@@ -637,11 +638,185 @@ async def test_without_a_replay_its_actions_are_neither_offered_nor_done():
         assert "minute of the recording" not in app.export_screenshot().replace("&#160;", " ")
 
 
+async def open_window(app, pilot):
+    await until(lambda: app.feed.ring.shown)
+    await pilot.press(key_of("window"))
+    await until(lambda: app.place is Place.WINDOW and "LAST 60 MIN" in screen_text(app))
+
+
+@does("window", "next_list", "previous_list")
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (200, 50)])
+async def test_the_window_shows_its_lists_goes_through_them_and_remembers_which(tmp_path, size):
+    app = app_with(folder=tmp_path)
+    async with app.run_test(size=size) as pilot:
+        await open_window(app, pilot)
+        await until(lambda: "▶#music" in screen_text(app))
+        await pilot.press("down")
+        assert "▶#justinbieber" in screen_text(app)
+        await pilot.press(key_of("next_list"))
+        await until(lambda: "▶@melody_k" in screen_text(app))
+        await pilot.press(key_of("previous_list"), key_of("previous_list"))
+        await until(lambda: "▶video" in screen_text(app))  # around the end
+        await pilot.press("end")
+        assert "▶paris" in screen_text(app)
+        await pilot.press("home", key_of("close"))
+        assert app.place is Place.DASHBOARD
+        await until(lambda: load(tmp_path)[0].list == "words")
+        await pilot.press(key_of("command"), *"window authors", "enter")
+        await until(lambda: "▶@melody_k" in screen_text(app))
+
+
+async def test_the_window_is_live_and_its_cursor_stays_on_its_name():
+    controls = scenes.FakeControls()
+    app = app_with(controls)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_window(app, pilot)
+        await pilot.press("down")
+        tops = (replace(scenes.WINDOW.tops[0], names=(("#new", 9_999), *scenes.WINDOW.tops[0].names)),)
+        window = replace(scenes.WINDOW, posts=99_123, tops=tops + scenes.WINDOW.tops[1:])
+        controls.moment = replace(controls.moment, window=window)
+        await until(lambda: "99,123" in screen_text(app))
+        assert "#new" in screen_text(app)
+        assert "▶#justinbieber" in screen_text(app)
+
+
+@does("only")
+async def test_a_name_of_the_window_opens_the_feed_with_only_its_posts():
+    controls = scenes.FakeControls()
+    controls.moment = replace(scenes.LIVE, window=replace(scenes.WINDOW, start=scenes.row(1).received_at))
+    app = app_with(controls)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_window(app, pilot)
+        await pilot.press(key_of("next_list"), "down", key_of("only"))
+        await until(lambda: app.feed.ring.wanted == Wanted("from:pop_daily", Mode.QUERY))
+        assert app.place is Place.DASHBOARD
+        assert {row.post.author.username for row in app.feed.shown} == {"pop_daily"}
+        assert app.feed.stored is None and not app.feed.ring.frozen  # memory reaches back over the hour
+        await pilot.press(key_of("clear"))
+        await until(lambda: not app.feed.ring.wanted)
+
+
+async def test_what_memory_does_not_hold_of_the_hour_is_searched_in_the_store():
+    """After a restart the window is as it was, and memory is empty: the name must not open an empty feed."""
+    controls = scenes.FakeControls(replace(scenes.LIVE, rows=()))
+    controls.archive = scenes.FakeArchive(scenes.rows(1, 500))
+    app = app_with(controls)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press(key_of("command"), *"only authors @noor", "enter")
+        await until(lambda: app.feed.stored is not None and not app.feed.stored.searching)
+        wanted = [row.post.id for row in scenes.rows(1, 500) if row.post.author.username == "noor"]
+        found = [row.post.id for row in app.feed.shown]
+        assert found and set(found) <= set(wanted)
+        await pilot.press(key_of("clear"))
+        assert app.feed.stored is None
+
+
+async def test_names_are_clicked_in_the_window_and_in_the_right_column():
+    app = app_with()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+
+        async def click(words):
+            lines = screen_text(app).split("\n")
+            y = next(y for y, line in enumerate(lines) if words in line)
+            await pilot.click(offset=(cell_len(lines[y][: lines[y].index(words)]) + 1, y))
+
+        await click("#justinbieber 640")
+        await until(lambda: app.feed.ring.wanted.text == "#justinbieber")
+        await open_window(app, pilot)
+        await click("WORDS")
+        await until(lambda: "▶video" in screen_text(app))
+        await click(" 24 h ")
+        await until(lambda: app.view.memory.period == 2)
+        await click("@r4dio")
+        await until(lambda: app.feed.ring.wanted.text == "from:r4dio")
+        assert app.place is Place.DASHBOARD
+
+
+async def test_a_name_that_is_written_like_an_action_only_filters():
+    hostile = "'),app.do('quit"
+    tops = (replace(scenes.WINDOW.tops[0], names=((f"#{hostile}", 3),)),)
+    controls = scenes.FakeControls(replace(scenes.LIVE, window=replace(scenes.WINDOW, tops=tops)))
+    app = app_with(controls)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_window(app, pilot)
+        lines = screen_text(app).split("\n")
+        y = next(y for y, line in enumerate(lines) if "app.do" in line)
+        await pilot.click(offset=(10, y))
+        await until(lambda: app.feed.ring.wanted.text == f"#{hostile}")
+        assert app.is_running and controls.calls == []
+
+
+@does("period")
+async def test_period_changes_every_plot_and_is_remembered(tmp_path):
+    app = app_with(folder=tmp_path)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await until(lambda: "5 min, up to" in screen_text(app))
+        await pilot.press(key_of("period"))
+        await until(lambda: "60 min, up to" in screen_text(app))
+        await pilot.press(key_of("period"))
+        await until(lambda: "24 h, up to" in screen_text(app))
+        await until(lambda: load(tmp_path)[0].period == 2)
+        await pilot.press(key_of("command"), *"period 5 min", "enter")
+        await until(lambda: "5 min, up to" in screen_text(app))
+
+
+@does("counters")
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 40)])
+async def test_counters_are_those_of_the_run_or_of_the_life_and_that_is_remembered(tmp_path, size):
+    app = app_with(folder=tmp_path)
+    async with app.run_test(size=size) as pilot:
+        await until(lambda: "12,480" in screen_text(app))
+        assert "LIFE" not in screen_text(app)
+        await pilot.press(key_of("counters"))
+        await until(lambda: "1,204,551" in screen_text(app))
+        assert "LIFE" in screen_text(app) or screen_text(app).index(" life ") < screen_text(app).index(" run ")
+        await until(lambda: load(tmp_path)[0].life)
+        await pilot.press(key_of("counters"))
+        await until(lambda: not load(tmp_path)[0].life)
+
+
+@does("health")
+async def test_health_counts_the_wait_down_with_its_reason_and_says_what_to_do():
+    controls = scenes.FakeControls(scenes.WAITING)
+    app = app_with(controls)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        await pilot.press(key_of("health"))
+        await until(lambda: "tried again by itself in 12 s" in screen_text(app))
+        assert "X 503 Service Unavailable" in screen_text(app)
+        controls.moment = replace(scenes.WAITING, at=scenes.WAITING.at + 5)
+        await until(lambda: "tried again by itself in 7 s" in screen_text(app))
+        controls.moment = scenes.STOPPED
+        await until(lambda: "Set BIEBER_TUI_X__BEARER_TOKEN" in screen_text(app))
+        controls.moment = scenes.LIVE
+        await until(lambda: "all is well" in screen_text(app))
+        await pilot.press(key_of("close"))
+        assert app.place is Place.DASHBOARD
+
+
+@does("gaps")
+async def test_gaps_are_listed_with_their_length_reason_and_what_became_of_them():
+    controls = scenes.FakeControls(scenes.WAITING)
+    app = app_with(controls)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        await pilot.press(key_of("gaps"))
+        await until(lambda: "3 gaps" in screen_text(app))
+        for words in ("8.0 s   still open", "17 s   filled", "15 m 00 s   a pause", "X 503", "312 posts fetched"):
+            assert words in screen_text(app), words
+        controls.moment = replace(scenes.WAITING, at=scenes.WAITING.at + 5)
+        await until(lambda: "13 s   still open" in screen_text(app))
+        controls.moment = scenes.EMPTY
+        await until(lambda: "No gaps" in screen_text(app))
+
+
 OPENED = {
     Place.DASHBOARD: (),
     Place.FILTER: ("slash",),
     Place.POST: ("up", "enter"),
     Place.SHEET: ("l",),
+    Place.WINDOW: ("w",),
     Place.QUERY: ("k",),
     Place.COMMAND: ("colon",),
     Place.OTHER: ("ctrl+p",),
@@ -657,6 +832,7 @@ async def test_every_key_of_the_table_does_its_action_and_only_that_in_its_place
         for action in {
             "slash": "filter",
             "l": "log",
+            "w": "window",
             "k": "keywords",
             "colon": "command",
             "ctrl+p": "palette",

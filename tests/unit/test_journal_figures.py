@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import zlib
 from contextlib import closing
@@ -241,6 +242,18 @@ def test_posts_that_retention_removed_are_out_of_reach_for_a_sink_that_comes_lat
     assert (journal.out_of_reach(0), journal.out_of_reach(4), journal.out_of_reach(5)) == (1, 1, 0)
 
 
+# The span between two runs
+
+
+def test_the_first_run_knows_no_post_and_one_that_ended_without_a_word_was_stopped(journal):
+    session = journal.begin_session(0.0, "x")
+    assert journal.last_id(session) == ""
+    journal.commit(Batch("x", last_byte_at=50.0, last_id="9"), session)
+    journal.end_session(session, 51.0, "")
+    assert journal.last_id(journal.begin_session(60.0, "x")) == "9"
+    assert [(gap.start, gap.reason) for gap in journal.gaps()] == [(50.0, "not running: stopped")]
+
+
 # Pages of a fill
 
 
@@ -339,8 +352,16 @@ def noted(tmp_path):
     file = ProgressFile(tmp_path)
     file.write(NOTED)
     file.close()
-    file.close()
     return tmp_path / FILE_NAME
+
+
+def test_a_note_is_closed_once_however_often_it_is_asked_to(tmp_path, monkeypatch):
+    file, close, closed = ProgressFile(tmp_path), os.close, []
+    monkeypatch.setattr("core.journal.progress.os.close", closed.append)
+    file.close()
+    file.close()
+    [descriptor] = closed
+    close(descriptor)
 
 
 def test_what_was_noted_is_read_again(noted):
