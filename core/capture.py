@@ -21,6 +21,7 @@ from core.connection import Connection, Line
 from core.counters import Counters
 from core.crashpoint import Point
 from core.delivery import Delivery
+from core.eraser import Eraser
 from core.errors import (
     BieberTuiError,
     JournalBlocked,
@@ -34,13 +35,15 @@ from core.feed import Feed
 from core.fill import Filler
 from core.health import SourceState
 from core.ingest import Ingest
-from core.journal import Journal, Mark, Retention, Space
+from core.journal import Forgetting, Journal, Mark, Retention, Space
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.owner import Owner
+from core.privacy import Privacy, open_pseudonyms
+from core.private import exposed
 from core.query import parse_keywords, parse_topic
 from core.rates import RateHistory
-from core.settings import Settings
+from core.settings import Settings, config_dir
 from core.sinks.base import Sink
 from core.snapshot import Gap, Level, SinkState, Snapshot
 from core.sources.base import Source
@@ -86,6 +89,8 @@ class Capture:
         self._demo = demo
         self._keywords = parse_keywords(settings.keywords).text
         self._events = EventLog(clock)
+        if open_to_others := exposed(settings.data_dir):
+            self._events.add(Level.WARNING, open_to_others)
         self._queue: LineQueue[Line | Mark] = LineQueue()
         self._connection = Connection(source.name, self._queue, self._events, clock)
         self._started_at = clock.now()
@@ -98,13 +103,27 @@ class Capture:
         self._feed = Feed(settings.ui.feed_size)
         self._first_of_run = journal.last_seq()  # rows up to here are of earlier runs
         self._session = journal.begin_session(self._started_at, source.name, self._keywords)
-        self._ledger = Ledger(journal.tallies(), journal.settled(sink.target) if sink else None)
+        forgetting = Forgetting(journal)
+        if sink:
+            forgetting.know(sink.target)
+        self._ledger = Ledger(
+            journal.tallies(),
+            journal.settled(sink.target) if sink else None,
+            forgetting.forgotten(sink.target) if sink else forgetting.forgotten(),
+        )
+        privacy = Privacy(
+            source.name,
+            source.decode,
+            sources.people(source.name),
+            forgetting.tombstones(),
+            open_pseudonyms(settings.privacy, journal, config_dir(), settings.data_dir),
+        )
         self._ingest = Ingest(
             journal=journal,
             session=self._session,
             connection=self._connection,
             queue=self._queue,
-            decode=source.decode,
+            privacy=privacy,
             wanted=source.wanted,
             topic=parse_topic(settings.topic),
             ledger=self._ledger,
@@ -116,9 +135,20 @@ class Capture:
             late=source.capabilities.late,
             max_posts=limits.max_posts,
         )
+        self._eraser = Eraser(
+            journal,
+            sources.people,
+            privacy,
+            self._ledger,
+            self._feed,
+            self._events,
+            batches=lambda: self._ingest.batches,
+            on_bug=self._end,
+        )
         self._filler = Filler(source, journal, self._queue, self._events, clock, self._look_at_gaps)
         self._ingest.on_page = self._filler.page_is_durable
         self._deliveries = [self._delivery(sink)] if sink else []
+        self._eraser.deliveries = self._deliveries
         space = Space(journal.path, settings.journal.min_free)
         retention = Retention(journal, parse_keep(settings.journal.keep), [sink.target] if sink else [])
         self._upkeep = Upkeep(journal, space, self._events, clock, retention, on_error=self._end)
@@ -191,6 +221,7 @@ class Capture:
             events=self._events,
             clock=self._clock,
             batch_size=self._settings.mongodb.batch_size,
+            forget=self._eraser.visit,
         )
 
     # -- commands
@@ -204,6 +235,7 @@ class Capture:
         if not self._standstill.gap_reason:
             self._start_reader()
         self._writer.start()
+        self._eraser.start()
         threading.Thread(target=self._read_window, name="window", daemon=True).start()
         if self._source.capabilities.fill:
             self._filler.start()
@@ -273,6 +305,7 @@ class Capture:
             self._queue.close()
             self._filler.stop(0.5)
             self._writer.join(max(deadline - time.monotonic(), 0.5))
+            self._eraser.stop(0.5)
             for delivery in self._deliveries:
                 delivery.stop(deadline)
             self._upkeep.stop(max(deadline - time.monotonic(), 0.1))

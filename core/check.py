@@ -18,6 +18,8 @@ from core import sinks, sources
 from core.errors import AlreadyOwned, BieberTuiError, JournalError, Unavailable
 from core.journal import FILE_NAME, Journal
 from core.owner import Owner
+from core.plain import one_line
+from core.private import exposed
 from core.query import parse_keywords, parse_topic
 from core.settings import Settings
 
@@ -47,9 +49,9 @@ def run(settings: Settings, out: TextIO) -> int:
     """Write a line for each thing; returns the exit code of the first failure, or 0."""
     code = 0
     for finding in findings(settings):
-        out.write(f"{finding.mark.value:<8} {finding.thing:<12} {finding.words}\n")
+        out.write(f"{finding.mark.value:<8} {finding.thing:<12} {one_line(finding.words)}\n")
         if finding.hint:
-            out.write("".join(f"{'':<22}{line.strip()}\n" for line in finding.hint.splitlines()))
+            out.write("".join(f"{'':<22}{one_line(line)}\n" for line in finding.hint.splitlines()))
         out.flush()
         code = code or (finding.exit_code if finding.mark is Mark.FAILED else 0)
     return code
@@ -91,6 +93,8 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
             raise JournalError(f"{place} cannot be written", "Make it writable, or name a folder with --data-dir.")
         yield Finding(Mark.OK, "data dir", f"{settings.data_dir} will be made by the first capture")
         return
+    if open_to_others := exposed(settings.data_dir):
+        yield Finding(Mark.WARNING, "data dir", open_to_others)
     try:
         owner = Owner(settings.data_dir)
     except AlreadyOwned as error:

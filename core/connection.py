@@ -21,7 +21,7 @@ from core.clock import Clock, span
 from core.crashpoint import Point
 from core.events import EventLog
 from core.health import Health, RateLimit, SourceState
-from core.journal import GapMark, KeywordsMark, Mark
+from core.journal import Deletion, GapMark, KeywordsMark, Mark
 from core.lines import LineQueue
 from core.snapshot import Level
 
@@ -115,6 +115,10 @@ class Connection:
     def event(self, level: Level, text: str) -> None:
         """Something worth a line in the event log."""
         self._events.add(level, text)
+
+    def deleted(self, *, post: str = "", author: str = "") -> None:
+        """The source announced that something is to be kept no longer."""
+        self._queue.put(Deletion(self._clock.now(), post, author))
 
     # -- what the capture calls
 

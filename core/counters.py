@@ -4,6 +4,9 @@ At every moment, for this run and for the capture's whole life:
     delivered = consumed + quarantined
     consumed  = matched + filtered_out
     matched   = unique + duplicate + pending
+
+`forgotten` stands beside them: posts that were unique and were removed again because somebody asked for it. The
+store of record holds `unique - forgotten` posts of this capture.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from dataclasses import astuple, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """The eight numbers of the final report, in posts."""
+    """The numbers of the final report, in posts."""
 
     delivered: int = 0
     consumed: int = 0
@@ -23,6 +26,7 @@ class Counters:
     unique: int = 0
     duplicate: int = 0
     pending: int = 0
+    forgotten: int = 0
 
     def __add__(self, other: Counters) -> Counters:
         return Counters(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from core import crashpoint
@@ -45,11 +45,12 @@ class Delivery:
         events: EventLog,
         clock: Clock,
         batch_size: int,
+        forget: Callable[[Sink], None] = lambda _: None,
     ) -> None:
         """`limit()` is the newest row that may be delivered; `on_settled` makes this the sink of record.
 
         `on_refused` hears of a refusal before the first success (the user set it up wrong), and of a journal that
-        cannot be read.
+        cannot be read. `forget` is called before anything is written: the sink forgets what it was asked to.
         """
         self._sink = sink
         self._journal = journal
@@ -60,13 +61,17 @@ class Delivery:
         self._events = events
         self._clock = clock
         self._batch_size = batch_size
+        self._forget = forget
+        self.target = sink.target
+        self.of_record = on_settled is not None
+        self.still = threading.Lock()  # held while rows are on their way: nobody else may remove them
         self._first_of_run = journal.last_seq() + 1
         self._cursor = journal.sink_cursor(sink.target)
         settled = journal.settled(sink.target)
         self._status = SinkStatus(
             sink.name,
             sink.target,
-            of_record=on_settled is not None,
+            of_record=self.of_record,
             since=clock.now(),
             stored=sum(counts.stored for counts in settled.values()),
             duplicate=sum(counts.duplicate for counts in settled.values()),
@@ -130,6 +135,7 @@ class Delivery:
                         self._sink.open()
                         opened = True
                         self._say_ok()
+                    self._forget(self._sink)
                     self._deliver(reader.rows_after)
                     wait = FIRST_WAIT
                     if self._stop.is_set():
@@ -171,16 +177,17 @@ class Delivery:
             limit = self._limit()
             if self._cursor >= limit:
                 return
-            rows = [row for row in rows_after(self._cursor, self._batch_size) if row.seq <= limit]
-            if not rows:
-                return
-            crashpoint.reach(Point.SINK_READ)
-            began = time.perf_counter()
-            outcomes = self._sink.write([self._stored(row) for row in rows])
-            last = time.perf_counter() - began
-            self._write_ms.append(last * 1000)
-            crashpoint.reach(Point.SINK_WRITTEN)
-            self._settle(rows, outcomes)
+            with self.still:
+                rows = [row for row in rows_after(self._cursor, self._batch_size) if row.seq <= limit]
+                if not rows:
+                    return
+                crashpoint.reach(Point.SINK_READ)
+                began = time.perf_counter()
+                outcomes = self._sink.write([self._stored(row) for row in rows])
+                last = time.perf_counter() - began
+                self._write_ms.append(last * 1000)
+                crashpoint.reach(Point.SINK_WRITTEN)
+                self._settle(rows, outcomes)
             self._say_ok()
 
     def _stored(self, row: Row) -> StoredRow:
@@ -205,17 +212,31 @@ class Delivery:
         self._journal.settle(self._sink.target, rows[-1].seq, both)
         crashpoint.reach(Point.CURSOR_MOVED)
         self._cursor = rows[-1].seq
-        if self._on_settled is not None:
-            self._on_settled(run, earlier)
-        self._status = replace(
-            self._status,
-            stored=self._status.stored + sum(counts.stored for counts in both.values()),
-            duplicate=self._status.duplicate + sum(counts.duplicate for counts in both.values()),
-        )
+        self._note(run, earlier)
         now = self._clock.monotonic()
         self._recent.append((now, len(rows)))
         while self._recent and now - self._recent[0][0] > _RATE_WINDOW:
             self._recent.popleft()
+
+    def forgotten(self, rows: Sequence[tuple[int, str]]) -> None:
+        """Rows (seq, source) are gone before they were written: the journal has settled them as stored."""
+        run: dict[str, Settled] = {}
+        earlier: dict[str, Settled] = {}
+        for seq, source in rows:
+            counts = run if seq >= self._first_of_run else earlier
+            counts[source] = counts.get(source, Settled()) + Settled(stored=1)
+        self._note(run, earlier)
+
+    def _note(self, run: dict[str, Settled], earlier: dict[str, Settled]) -> None:
+        """Count what the journal has settled."""
+        if self._on_settled is not None:
+            self._on_settled(run, earlier)
+        both = [*run.values(), *earlier.values()]
+        self._status = replace(
+            self._status,
+            stored=self._status.stored + sum(counts.stored for counts in both),
+            duplicate=self._status.duplicate + sum(counts.duplicate for counts in both),
+        )
 
     def _say_ok(self) -> None:
         before = self._status.state

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 
+from core.post import Post
 from core.snapshot import FeedRow
 
 
@@ -23,6 +26,13 @@ class Feed:
             with self._lock:
                 self._rows.extend(rows)
                 self.last_seq = rows[-1].seq
+
+    def blank(self, gone: Callable[[Post], bool]) -> None:
+        """Take the posts that `gone` names out of memory; their rows stay, so that the numbers follow on."""
+        with self._lock:
+            for place, row in enumerate(self._rows):
+                if gone(row.post):
+                    self._rows[place] = replace(row, post=Post(source=row.post.source, id="", text=""), matched=())
 
     def since(self, seq: int) -> tuple[tuple[FeedRow, ...], int]:
         """The rows with a higher number that the ring still has, oldest first, and the newest number."""

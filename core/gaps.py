@@ -108,7 +108,7 @@ def run(folder: Path, window: Window, form: Format, out: TextIO, err: TextIO, *,
     total = totals(record, gaps, window)
     if form == "json":
         rows = [_row(gap, window) for gap in gaps]
-        out.write(json.dumps({"gaps": rows, "totals": asdict(total)}, ensure_ascii=False) + "\n")
+        out.write(json.dumps({"gaps": rows, "totals": asdict(total)}) + "\n")
     elif form == "csv":
         writer = csv.DictWriter(out, list(_row(Gap("", 0.0, 0.0, ""), window)), lineterminator="\n")
         writer.writeheader()

@@ -37,7 +37,7 @@ class Log:
         """One line; `event` names its kind, `fields` are for machines."""
         if self._json:
             entry = {"time": iso(at), "level": level.value, "event": event, "message": message, **fields}
-            text = json.dumps(entry, ensure_ascii=False)
+            text = json.dumps(entry)  # pure ASCII: a log is read in a terminal, and words come from outside
         else:
             text = f"{iso(at)} {level.value.upper():7} {one_line(message)}"
         try:
@@ -107,7 +107,7 @@ def run(open_capture: Callable[[], Capture], log_settings: LogSettings, *, repor
 def write_report(report: dict[str, object], log: Log) -> None:
     """The final report on stdout; the log says so when nobody takes it."""
     try:
-        sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(report) + "\n")
         sys.stdout.flush()
     except OSError as error:
         words = f"the report could not be written to stdout: {error.strerror}"

@@ -17,10 +17,10 @@ from core.connection import Connection, Line
 from core.crashpoint import Point
 from core.errors import Undecodable
 from core.feed import Feed
-from core.journal import Batch, Entry, GapMark, Journal, KeywordsMark, Mark, PageMark, Rejected, Tally
+from core.journal import Batch, Deletion, Entry, GapMark, Journal, KeywordsMark, Mark, PageMark, Rejected, Tally
 from core.ledger import Ledger
 from core.lines import LineQueue
-from core.post import Post
+from core.privacy import Privacy
 from core.query import Query
 from core.rates import RateHistory
 from core.settings import Settings
@@ -29,6 +29,7 @@ from core.windows import Windows
 
 TICK = 0.25  # seconds between two looks at the time when no line comes
 QUARANTINE_REASON_LENGTH = 200
+SHOWN = 30_000  # characters of a post that a front end gets to show: the longest of X whole, no monster of 5 MB
 
 Match = Callable[..., tuple[str, ...] | None]  # a topic's verdict on a post: the terms that matched, or None
 
@@ -42,7 +43,7 @@ class Ingest:
         session: int,
         connection: Connection,
         queue: LineQueue[Line | Mark],
-        decode: Callable[[bytes], Post],
+        privacy: Privacy,
         topic: Query,
         ledger: Ledger,
         feed: Feed,
@@ -59,7 +60,8 @@ class Ingest:
         self._session = session
         self._connection = connection
         self._queue = queue
-        self._decode = crashpoint.after(Point.DECODED, decode)
+        self._privacy = privacy
+        self._decode = crashpoint.after(Point.DECODED, privacy.take)
         self._wanted = wanted
         self.topic = topic
         self._ledger = ledger
@@ -74,6 +76,7 @@ class Ingest:
         self._held: tuple[Batch, list[FeedRow], int] | None = None  # taken, not committed yet
         self.marked = False  # a gap began or ended since somebody looked
         self.on_page: Callable[[], None] = lambda: None  # called when a page of a fill is durable
+        self.batches = 0  # rises with every step that is done
         self.committed_seq = journal.last_seq()  # rows up to here are counted, sinks may have them
 
     @property
@@ -104,6 +107,7 @@ class Ingest:
             self._commit(batch, rows)
         else:
             self._held = None
+        self.batches += 1
         return taken
 
     def _next_batch(self) -> tuple[Batch, list[FeedRow], int]:
@@ -139,6 +143,9 @@ class Ingest:
                 batch.last_byte_at = mark.at  # connected: a crash's gap cannot begin earlier
         elif isinstance(mark, KeywordsMark):
             mark = self._bounds.changed(mark)
+        elif isinstance(mark, Deletion):
+            batch.deletions.append(self._privacy.deletion(mark))
+            return
         batch.gaps.append(mark)
 
     def _take(self, line: Line, match: Match, batch: Batch, rows: list[FeedRow]) -> None:
@@ -147,26 +154,29 @@ class Ingest:
         if not line.backfilled:
             batch.last_byte_at = line.at if line.until is None else line.until
         try:
-            post = self._decode(line.raw)
+            taken = self._decode(line.raw)
         except Undecodable as error:
             reason = str(error)[:QUARANTINE_REASON_LENGTH]
-            batch.quarantined.append(Rejected("", line.at, reason, line.raw))
+            batch.quarantined.append(Rejected("", line.at, reason, self._privacy.unreadable(line.raw)))
             return
         batch.consumed += 1
-        if not line.backfilled and (after := self._bounds.seen(post, line.at)) is not None:
+        if not line.backfilled and (after := self._bounds.seen(taken.judged, line.at)) is not None:
             batch.gaps.append(after)
         if self._left is not None:
             self._left -= 1
-        matched = match(post, quoted=self._settings.match.quoted)
+        if taken.kept is None:
+            return  # forgotten: it counts as filtered out, and nobody sees it
+        post, raw = taken.kept, taken.raw
+        matched = match(taken.judged, quoted=self._settings.match.quoted)
         if matched is not None and not self._wanted(line.raw):
             matched = None
         verdict = Verdict.FILTERED if matched is None else Verdict.MATCHED
         seq = self._feed.last_seq + len(rows) + 1
-        rows.append(FeedRow(seq, post, verdict, matched or (), line.at, line.backfilled))
+        rows.append(FeedRow(seq, post.within(SHOWN), verdict, matched or (), line.at, line.backfilled))
         if matched is not None:
-            batch.entries.append(Entry(post.id, line.at, text_hash(post.text), matched, line.backfilled, line.raw))
+            batch.entries.append(Entry(post.id, line.at, text_hash(post.text), matched, line.backfilled, raw))
         elif self._settings.journal.scope == "all":
-            batch.filtered.append(Rejected(post.id, line.at, "", line.raw))
+            batch.filtered.append(Rejected(post.id, line.at, "", raw))
 
     def _commit(self, batch: Batch, rows: list[FeedRow]) -> None:
         crashpoint.reach(Point.BEFORE_TRANSACTION)

@@ -27,14 +27,24 @@ class Totals:
 class Ledger:
     """Written by the writer and the sink of record, read by anybody."""
 
-    def __init__(self, tallies: Mapping[str, Tally], settled: Mapping[str, Settled] | None) -> None:
-        """`settled` is what the sink of record has answered for so far; None: the journal keeps the record."""
+    def __init__(
+        self,
+        tallies: Mapping[str, Tally],
+        settled: Mapping[str, Settled] | None,
+        forgotten: Mapping[str, int] | None = None,
+    ) -> None:
+        """`settled` is what the sink of record has answered for so far; None: the journal keeps the record.
+
+        `forgotten` are the posts that were removed from the store of record so far.
+        """
         self._lock = threading.Lock()
         self._before = dict(tallies)
         self._life = dict(tallies)
         self._of_record = settled is not None
         self._settled_life = dict(settled or {})
         self._settled_run: dict[str, Settled] = {}
+        self._forgotten_before = dict(forgotten or {})
+        self._forgotten_run: dict[str, int] = {}
         self.totals = self._read()
 
     def committed(self, source: str, added: Tally) -> None:
@@ -53,6 +63,12 @@ class Ledger:
                 self._settled_life[source] = self._settled_life.get(source, Settled()) + counts
             self.totals = self._read()
 
+    def forgotten(self, source: str, posts: int) -> None:
+        """The store of record gives up posts that were unique, in this run; they may be of an earlier one."""
+        with self._lock:
+            self._forgotten_run[source] = self._forgotten_run.get(source, 0) + posts
+            self.totals = self._read()
+
     @property
     def inserted(self) -> int:
         """Rows that the journal has ever taken."""
@@ -61,17 +77,20 @@ class Ledger:
     def _read(self) -> Totals:
         per_source = {
             source: self._count(
-                tally - self._before.get(source, Tally()), self._settled_run.get(source, Settled())
+                tally - self._before.get(source, Tally()),
+                self._settled_run.get(source, Settled()),
+                self._forgotten_run.get(source, 0),
             )
             for source, tally in self._life.items()
         }
         run, life = Counters(), Counters()
         for source, tally in self._life.items():
             run += per_source[source]
-            life += self._count(tally, self._settled_life.get(source, Settled()))
+            forgotten = self._forgotten_before.get(source, 0) + self._forgotten_run.get(source, 0)
+            life += self._count(tally, self._settled_life.get(source, Settled()), forgotten)
         return Totals(run, life, per_source)
 
-    def _count(self, tally: Tally, settled: Settled) -> Counters:
+    def _count(self, tally: Tally, settled: Settled, forgotten: int) -> Counters:
         counters = Counters(
             delivered=tally.delivered,
             consumed=tally.consumed,
@@ -80,6 +99,7 @@ class Ledger:
             filtered_out=tally.consumed - tally.matched,
             unique=tally.inserted,
             duplicate=tally.repeated,
+            forgotten=forgotten,
         )
         if not self._of_record:
             return counters

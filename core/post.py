@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 RefKind = Literal["retweeted", "quoted", "replied_to"]
 
@@ -58,6 +59,60 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
         """The name of this post in every store: `<source>:<id>`."""
         return f"{self.source}:{self.id}"
 
+    def within(self, most: int) -> Post:
+        """The same post when its words have at most `most` characters, else a copy with the beginning of them.
+
+        For those who need not read a monster: no network lets a person write 100,000 characters.
+        """
+        if self._size() <= most:
+            return self
+        room = _Room(most)
+        return replace(
+            self,
+            text=room.take(self.text),
+            author=Author(self.author.id, room.take(self.author.username), room.take(self.author.name)),
+            quoted_text=room.take(self.quoted_text),
+            tags=room.take_all(self.tags),
+            mentions=room.take_all(self.mentions),
+            links=room.take_all(self.links),
+            metrics={
+                name: self.metrics[name] for name in room.take_all(tuple(self.metrics)) if name in self.metrics
+            },
+            refs=self.refs[: room.left],
+        )
+
+    def _size(self) -> int:
+        lists = (self.tags, self.mentions, self.links, self.metrics)
+        return (
+            len(self.text)
+            + len(self.quoted_text)
+            + len(self.author.username)
+            + len(self.author.name)
+            + len(self.refs)
+            + sum(len(words) + sum(map(len, words)) for words in lists if words)
+        )
+
     def ref(self, kind: RefKind) -> str:
         """The id of the first reference of that kind, or an empty string."""
         return next((ref.id for ref in self.refs if ref.kind == kind), "")
+
+
+class _Room:
+    """Characters that are left; a word of a list takes one more, so that a list of nothing ends too."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def take(self, text: str) -> str:
+        taken = text[: self.left]
+        self.left -= len(taken)
+        return taken
+
+    def take_all(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        taken = []
+        for word in words:
+            if self.left <= 1:
+                break
+            self.left -= 1
+            taken.append(self.take(word))
+        return tuple(taken)

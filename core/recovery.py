@@ -13,6 +13,7 @@ from core.errors import ConfigError, Undecodable
 from core.ingest import text_hash
 from core.journal.recover import Recovered, recover
 from core.owner import Owner
+from core.plain import lines
 from core.settings import Settings
 
 
@@ -25,9 +26,9 @@ def run(settings: Settings, out: TextIO, *, as_json: bool, clock: Clock | None =
     with Owner(settings.data_dir):
         recovered = recover(settings.data_dir, _text_hash, now)
     if as_json:
-        out.write(json.dumps(_as_data(recovered, now), ensure_ascii=False) + "\n")
+        out.write(json.dumps(_as_data(recovered, now)) + "\n")
     else:
-        out.writelines(line + "\n" for line in _in_words(recovered))
+        out.writelines(lines(line) + "\n" for line in _in_words(recovered))
     return 0
 
 

@@ -11,10 +11,11 @@ settings are loaded.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -31,10 +32,18 @@ NOT_SETTINGS = frozenset({f"{ENV_PREFIX}CACHE", f"{ENV_PREFIX}CRASH", f"{ENV_PRE
 SEE_LIST = "`bieber-tui settings` lists every setting."
 
 
+def _path(written: str) -> Path:
+    """A path, `~` at its beginning resolved when it names somebody's home."""
+    try:
+        return Path(written).expanduser()
+    except RuntimeError:
+        return Path(written)
+
+
 def _resolve(value: Any) -> Any:
     """Read a secret that is given as `file:PATH`; anything else is the secret itself."""
     if isinstance(value, str) and value.startswith("file:"):
-        path = Path(value.removeprefix("file:")).expanduser()
+        path = _path(value.removeprefix("file:"))
         try:
             return path.read_text(encoding="utf-8").strip()
         except OSError as error:
@@ -51,10 +60,17 @@ def _keep(value: Any) -> Any:
 
 Secret = Annotated[SecretStr, BeforeValidator(_resolve)]
 Bytes = Annotated[int, BeforeValidator(parse_size)]
+# What makes the address of a store a secret: user:password@, or an option that holds one.
+_PASSWORD = re.compile(r"://.*:.*@|[?&](tlsCertificateKeyFilePassword|authMechanismProperties)=", re.I | re.S)
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # hide_input_in_errors: a validation error that escapes as a traceback must not show what was put in.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    def __reduce__(self) -> NoReturn:
+        """Settings hold secrets in clear, so they are never written out by pickle."""
+        raise TypeError("settings hold secrets and cannot be pickled")
 
 
 class XSettings(_Section):
@@ -111,6 +127,15 @@ class MatchSettings(_Section):
     quoted: bool = Field(False, description="let the text of a quoted post match too")
 
 
+class PrivacySettings(_Section):
+    """Who is in the data (docs/privacy.md)."""
+
+    pseudonymise: bool = Field(False, description="store and show people under pseudonyms; from the first post on")
+    key: Secret | None = Field(
+        None, description="the pseudonyms' key, 32 characters; without, a file beside profiles"
+    )
+
+
 class LogSettings(_Section):
     """The log of a headless run."""
 
@@ -143,6 +168,7 @@ class Settings(_Section):
     journal: JournalSettings = JournalSettings()
     mongodb: MongodbSettings = MongodbSettings()
     match: MatchSettings = MatchSettings()
+    privacy: PrivacySettings = PrivacySettings()
     log: LogSettings = LogSettings()
     ui: UiSettings = UiSettings()
 
@@ -152,23 +178,44 @@ def config_dir() -> Path:
     return platformdirs.user_config_path("bieber-tui", appauthor=False)
 
 
-def _profile(name: str | None) -> dict[str, Any]:
-    """The TOML profile: a path, a name in the config folder, or `config` there if it exists."""
+def _profile_path(name: str | None) -> Path:
+    """Where a profile is: at a path, under a name in the config folder, or `config` there."""
     if name is None:
-        path = config_dir() / "config.toml"
-        if not path.is_file():
-            return {}
-    else:
-        path = Path(name).expanduser()
-        if path.suffix != ".toml" and not path.is_file():
-            path = config_dir() / f"{name}.toml"
+        return config_dir() / "config.toml"
+    path = _path(name)
+    return path if path.suffix == ".toml" or path.is_file() else config_dir() / f"{name}.toml"
+
+
+def open_secrets(profile: str | None) -> str:
+    """In words, that others can read a profile that holds a secret; empty when they cannot, or it holds none."""
     try:
+        path = _profile_path(profile)
+        mode = path.stat().st_mode & 0o777
+        found = tomllib.loads(path.read_text(encoding="utf-8")) if mode & 0o077 else {}
+    except (OSError, ValueError, RecursionError):
+        return ""
+    flat = {name: value for name, value in found.items() if not isinstance(value, dict)}
+    for section, values in found.items():
+        if isinstance(values, dict):
+            flat |= {f"{section}.{name}": value for name, value in values.items()}
+    if not any(map(_gives_away, flat, flat.values())):
+        return ""
+    return f"the profile {path} holds a secret and others can read it (mode {mode:04o}): chmod 600 {path}"
+
+
+def _profile(name: str | None) -> dict[str, Any]:
+    """What the TOML profile says; nothing when none was named and there is no `config`."""
+    path = config_dir() / "config.toml" if name is None else _path(name)
+    try:
+        path = _profile_path(name)
+        if name is None and not path.is_file():
+            return {}
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
             f"there is no profile {name!r}: {path} does not exist", "Name a TOML file, or create that one."
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # TOML's and Unicode's errors are ValueErrors
         raise ConfigError(
             f"the profile {path} cannot be read: {error}", "Mend the file; it must be TOML."
         ) from None
@@ -255,6 +302,40 @@ def _explain(error: ValidationError) -> ConfigError:
         "; ".join(faults),
         f"It is given by --set {first}=…, by the variable {variable} or in a profile. {SEE_LIST}",
     )
+
+
+def refuse_secrets(overrides: Mapping[str, Any]) -> None:
+    """Refuse a secret on the command line, which every user of the machine can read; a reference to one is fine.
+
+    `overrides` maps dotted names to values. The address of a store is a secret when it holds a password.
+    Raises ConfigError, never with the value.
+    """
+    for name, value in overrides.items():
+        if not _gives_away(name, value):
+            continue
+        what = "this address of the store holds a password" if name == "store" else f"{name} is a secret"
+        variable = ENV_PREFIX + name.upper().replace(".", "__")
+        raise ConfigError(
+            f"{what}, and a command line can be read by every user of this machine",
+            f"Give it by the variable {variable}, in a profile that only you can read, or as {name}=file:PATH."
+            " If others use this machine, take a new one: this one was in the process list.",
+        )
+
+
+def _gives_away(name: str, value: Any) -> bool:
+    """Whether the value of a setting is a secret itself, and no reference to one."""
+    if not isinstance(value, str) or value.startswith("file:") or not _is_secret(name):
+        return False
+    return name != "store" or _PASSWORD.search(value) is not None
+
+
+def _is_secret(name: str) -> bool:
+    section, _, field = name.partition(".")
+    known = Settings.model_fields.get(section)
+    if known is not None and field:
+        inner = _inner(known)
+        known = inner.model_fields.get(field) if inner else None
+    return known is not None and known.annotation == Secret | None
 
 
 def describe() -> list[tuple[str, str, str]]:

@@ -16,12 +16,17 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from core.post import Author, Post
 from core.sinks.base import StoredRow
 
 ROOT = Path(__file__).parent.parent
+
+# No test depends on a clock being fast. In CI the same inputs are tried in every run; elsewhere new ones are.
+hypothesis.settings.register_profile("promises", deadline=None, derandomize=os.environ.get("CI") == "true")
+hypothesis.settings.load_profile("promises")
 
 
 def make_row(seq: int, *, capture: str = "capture-1", post: Post | None = None, raw: bytes = b"{}") -> StoredRow:

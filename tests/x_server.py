@@ -192,6 +192,10 @@ class Tape:
         self.reports: list[tuple[SourceState, str, float | None]] = []
         self.windows: list[RateLimit] = []
         self.events: list[str] = []
+        self.deletions: list[tuple[str, str]] = []
+
+    def deleted(self, *, post: str = "", author: str = "") -> None:
+        self.deletions.append((post, author))
 
     def deliver(self, raw: bytes, received_at: float, *, backfilled: bool = False) -> None:
         self.lines.append(raw)

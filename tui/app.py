@@ -130,6 +130,12 @@ class Dashboard(App[int]):
         """Colours for the inks in themes that are not ours."""
         return ink_variables(self.current_theme)
 
+    def _fatal_error(self) -> None:
+        """A bug, told without the values of local variables: they hold posts, and may hold a secret."""
+        from rich.traceback import Traceback  # noqa: PLC0415 - not needed while all is well
+
+        self.panic(Traceback(show_locals=False))
+
     def compose(self) -> ComposeResult:
         """From the top down."""
         header, numbers, rule, title, side, status, keys = self._panels
@@ -438,6 +444,10 @@ def run(controls: Controls, settings: Settings, finished: Callable[[], bool] = l
     dashboard leaves by itself. One that an error has ended stays on the screen, so that the reason can be read.
     """
     try:
+        if sys.stdin.isatty() and sys.stderr.isatty():
+            from tui.signs import settle  # noqa: PLC0415 - not on Windows, and nothing to ask without a terminal
+
+            settle(sys.stdin.fileno(), sys.stderr.fileno())
         app = Dashboard(controls, settings, finished)
         app.run()
     finally:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from core import __version__
 from core.errors import BieberTuiError, ConfigError, SourceRefused, Unavailable
+from core.plain import lines
+from core.private import harden
 
 if TYPE_CHECKING:
     from core.attach.store import StoreViewer
@@ -28,6 +30,7 @@ COMMANDS = {
     "replay": "a recorded capture again, through the same pipeline and screen, at any speed",
     "serve": "the attach view in a browser, read-only and on this machine unless you say otherwise",
     "check": "is everything set up? credentials, reach of X, rules, store, disk, terminal",
+    "forget": "remove an author or a post from journal and store, and never take them again",
     "gaps": "the spans that were not received: listed, exported, added up",
     "compact": "remove what journal.keep does not keep, and give the room back to the disk",
     "recover": "save what can be saved of a damaged journal",
@@ -55,6 +58,12 @@ class _Parser(argparse.ArgumentParser):
     """argparse, with its faults as our errors."""
 
     def error(self, message: str) -> NoReturn:
+        before, unknown, rest = message.partition("unrecognized arguments: ")
+        if unknown:  # a value among them may be a secret that was meant for a flag that does not exist
+            flags = [word.partition("=")[0] for word in rest.split() if word.startswith("-")]
+            message = before + (
+                f"there is no flag {', '.join(flags)}" if flags else "there is an argument too many"
+            )
         raise ConfigError(message, f"`{self.prog} --help` lists the flags.")
 
 
@@ -84,7 +93,9 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--source", help="where posts come from (x)")
     group.add_argument("--keywords", metavar="QUERY", help='what to capture, X\'s rule language ("justin bieber")')
     group.add_argument("--topic", metavar="QUERY", help="which of those to keep (music OR #music)")
-    group.add_argument("--store", metavar="URL", help="mongodb://… or mongodb+srv://…; without, the journal alone")
+    group.add_argument(
+        "--store", metavar="URL", help="mongodb://… or file:PATH with the address; without, the journal alone"
+    )
     group.add_argument("--data-dir", metavar="DIR", help="the folder of the journal")
     group.add_argument("--profile", metavar="NAME", help="a TOML file, or its name in the config folder")
     group.add_argument(
@@ -124,12 +135,15 @@ def _positive_seconds(text: str) -> float:
 
 
 def _overrides(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings that the command line gives, by dotted name."""
+    """The settings that the command line gives, by dotted name. Raises ConfigError for a secret among them."""
+    from core.settings import refuse_secrets
+
     overrides: dict[str, Any] = {}
     for pair in args.settings:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"--set {pair!r} is not KEY=VALUE", "For example: --set journal.scope=all")
+            # Not repeated here: it may be a secret with a wrong separator.
+            raise ConfigError("--set needs KEY=VALUE, and one has none", "For example: --set journal.scope=all")
         overrides[key.strip()] = value
     for name in ("source", "keywords", "topic", "store", "data_dir"):
         if getattr(args, name) is not None:
@@ -138,14 +152,18 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
         overrides["x.backfill"] = True
     if getattr(args, "log_format", None):
         overrides["log.format"] = args.log_format
+    refuse_secrets(overrides)
     return overrides
 
 
-def _warn_of_unknown_variables() -> None:
-    from core.settings import read_environment
+def _warn(profile: str | None) -> None:
+    """Tell of misspelt variables, and of secrets that lie open."""
+    from core.settings import open_secrets, read_environment
 
     for variable in read_environment()[1]:
         _say(f"warning: the variable {variable} names no setting and is ignored")
+    if words := open_secrets(profile):
+        _say(f"warning: {words}")
 
 
 def _arm_crash_point() -> None:
@@ -156,11 +174,12 @@ def _arm_crash_point() -> None:
 
 
 def _say(text: str) -> None:
-    print(f"bieber-tui: {text}", file=sys.stderr)  # noqa: T201 - words for the user
+    print(f"bieber-tui: {lines(text)}", file=sys.stderr)  # noqa: T201 - words for the user
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    harden()
     arguments = _with_values(list(sys.argv[1:] if argv is None else argv))
     command: Callable[[list[str]], int] = _capture
     if arguments and not arguments[0].startswith("-"):
@@ -188,7 +207,7 @@ def _capture(arguments: list[str]) -> int:
     _add_settings(parser)
     _add_run(parser)
     args = parser.parse_args(arguments)
-    _warn_of_unknown_variables()
+    _warn(args.profile)
     return _run(args, core_settings.load(_overrides(args), args.profile), demo=False)
 
 
@@ -284,7 +303,7 @@ def _attach(arguments: list[str]) -> int:
         "--send", choices=("pause", "resume", "stop"), help="steer the capture and leave, without a screen"
     )
     args = parser.parse_args(arguments)
-    _warn_of_unknown_variables()
+    _warn(args.profile)
     if args.target not in (None, "store"):
         args.store = args.target
     settings = core_settings.load(_overrides(args), args.profile)
@@ -334,7 +353,7 @@ def _replay(arguments: list[str]) -> int:
     _add_settings(parser)
     _add_run(parser, limits=False)
     args = parser.parse_args(arguments)
-    _warn_of_unknown_variables()
+    _warn(args.profile)
     settings = core_settings.load(_overrides(args), args.profile)
     if not args.no_ui and not _has_terminal():
         raise _no_terminal()
@@ -389,7 +408,7 @@ def _serve(arguments: list[str]) -> int:
     )
     parser.add_argument("--public-url", metavar="URL", help="the address as browsers see it, behind a proxy")
     args = parser.parse_args(arguments)
-    _warn_of_unknown_variables()
+    _warn(args.profile)
     settings = core_settings.load(_overrides(args), args.profile)
     from tui import serve
 
@@ -406,7 +425,7 @@ def _check(arguments: list[str]) -> int:
     parser = _parser("check", "Is everything set up? One line a thing, with what to do. Nothing is billed.")
     _add_settings(parser)
     args = parser.parse_args(arguments)
-    _warn_of_unknown_variables()
+    _warn(args.profile)
     return check.run(core_settings.load(_overrides(args), args.profile), sys.stdout)
 
 
@@ -426,6 +445,45 @@ def _compact(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     settings = core_settings.load(_overrides(args), args.profile)
     return compaction.run(settings, sys.stdout, drop_store=args.drop_store, as_json=args.json)
+
+
+def _forget(arguments: list[str]) -> int:
+    """`bieber-tui forget`: a person or a post."""
+    from core import forget_command
+    from core import settings as core_settings
+
+    parser = _parser(
+        "forget",
+        "Remove what an author has said, or a post, from the journal and the store, and never take it again.\n"
+        "Shows what would go, and asks. With neither, a store does what it was asked before. See docs/privacy.md.",
+    )
+    parser.add_argument(
+        "--author", action="append", default=[], metavar="NAME|ID", help="an id, or a username as seen; repeatable"
+    )
+    parser.add_argument("--post", action="append", default=[], metavar="ID", help="an id or a link; repeatable")
+    parser.add_argument("--dry-run", action="store_true", help="show what would go, and remove nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    _add_settings(parser)
+    args = parser.parse_args(arguments)
+    _warn(args.profile)
+
+    def confirm(question: str) -> bool:
+        if args.yes:
+            return True
+        if not sys.stdin.isatty():
+            raise ConfigError("there is no terminal to ask in", "Look at --dry-run, then add --yes.")
+        sys.stdout.write(f"{question} [y/N] ")
+        sys.stdout.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    return forget_command.run(
+        core_settings.load(_overrides(args), args.profile),
+        args.author,
+        args.post,
+        dry_run=args.dry_run,
+        confirm=confirm,
+        out=sys.stdout,
+    )
 
 
 def _recover(arguments: list[str]) -> int:
@@ -501,6 +559,7 @@ _FUNCTIONS: dict[str, Callable[[list[str]], int]] = {
     "replay": _replay,
     "serve": _serve,
     "check": _check,
+    "forget": _forget,
     "gaps": _gaps,
     "compact": _compact,
     "recover": _recover,

@@ -103,18 +103,32 @@ def spread(left: Iterable[Span], right: Iterable[Span], width: int) -> Line:
 def wrap(text: str, width: int) -> list[str]:
     """The text in lines of at most `width` cells, broken between words where there are any."""
     lines: list[str] = []
-    current = ""
+    current, used = "", 0
     for word in text.split(" "):
-        candidate = f"{current} {word}" if current else word
-        if cell_len(candidate) <= width:
-            current = candidate
+        last, size = word, cell_len(word)
+        if current and used + 1 + size <= width:
+            current, used = f"{current} {word}", used + 1 + size
             continue
         if current:
             lines.append(current)
-        current = word
-        while cell_len(current) > width > 0:
-            piece = take(current, width) or current[:1]
-            lines.append(piece)
-            current = current[len(piece) :]
+        if size > width > 0:
+            *whole, last = _pieces(word, width)
+            lines += whole
+            size = cell_len(last)
+        current, used = last, size
     lines.append(current)
     return lines
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    """A word in pieces of at most `width` cells, a character that is wider alone. Linear in its length."""
+    pieces: list[str] = []
+    start = used = 0
+    for index, char in enumerate(word):
+        size = get_character_cell_size(char)
+        if used + size > width and index > start:
+            pieces.append(word[start:index])
+            start = index
+            used = 0
+        used += size
+    return [*pieces, word[start:]]

@@ -49,7 +49,8 @@ def sign(row: FeedRow) -> str:
 def author_name(row: FeedRow) -> str:
     """The author as the feed names him."""
     author = row.post.author
-    return f"@{clean(author.username)}" if author.username else clean(author.name) or "–"
+    username, name = author.username[:MOST_CHARACTERS], author.name[:MOST_CHARACTERS]
+    return f"@{clean(username)}" if username else clean(name) or "–"
 
 
 def draw_row(

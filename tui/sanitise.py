@@ -18,7 +18,8 @@ How each kind of character is shown:
                                                 shown as its members, in order
     regional indicators                         their letters: a flag is shown as its country code
     combining marks                             at most 4 on one character
-    spacing vowel signs (हि, को …)               the vowel's letter: rich counts no cell for a sign, terminals one
+    spacing vowel signs (हि, को …)               as they are where the terminal was asked (signs.py); else the
+                                                vowel's letter: Rich counts no cell for a sign, most terminals one
 """
 
 from __future__ import annotations
@@ -29,12 +30,24 @@ from functools import lru_cache
 
 from rich.cells import get_character_cell_size
 
+from core.marks import bounded
+
 MOST_MARKS = 4
 _NEWLINE = "\n"
 _BREAKS = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
 _NON_JOINER = "\u200c"
 _KEYCAP = "\u20e3"
+
+
+_signs: frozenset[str] = frozenset()  # spacing signs on whose width the terminal and Rich agree
+
+
+def show_signs(signs: frozenset[str]) -> None:
+    """Show these spacing signs as they are from now on."""
+    global _signs  # noqa: PLW0603 - there is one terminal
+    _signs = signs
+    _shown.cache_clear()
 
 
 @lru_cache(maxsize=4096)
@@ -57,7 +70,7 @@ def _shown(char: str) -> str:
     if 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF or 0x1F3FB <= code <= 0x1F3FF:
         return ""
     if category == "Mc":
-        return _vowel_letter(char)
+        return char if char in _signs else _vowel_letter(char)
     if 0x1F1E6 <= code <= 0x1F1FF:
         return chr(ord("A") + code - 0x1F1E6)
     return char
@@ -78,7 +91,7 @@ def _is_letter(char: str) -> bool:
 
 def _walk(text: str) -> str:
     """The text with every line break as one LF and everything else as it is shown."""
-    text = unicodedata.normalize("NFC", _BREAKS.sub(_NEWLINE, text))
+    text = unicodedata.normalize("NFC", bounded(_BREAKS.sub(_NEWLINE, text)))
     out: list[str] = []
     marks = 0
     for index, char in enumerate(text):

@@ -1,10 +1,12 @@
 """The journal: one SQLite file that every post lands in first."""
 
+from core.journal.forgetting import Forgetting, Held, Removed, Subject, Tombstones
 from core.journal.journal import FILE_NAME, Journal, JournalReader
 from core.journal.look import Record, Session, look
 from core.journal.records import (
     AfterMark,
     Batch,
+    Deletion,
     Entry,
     GapMark,
     KeywordsMark,
@@ -17,13 +19,17 @@ from core.journal.records import (
 )
 from core.journal.retention import Retention, compact
 from core.journal.space import Space
+from core.journal.visit import Visit
 
 __all__ = [
     "FILE_NAME",
     "AfterMark",
     "Batch",
+    "Deletion",
     "Entry",
+    "Forgetting",
     "GapMark",
+    "Held",
     "Journal",
     "JournalReader",
     "KeywordsMark",
@@ -31,12 +37,16 @@ __all__ = [
     "PageMark",
     "Record",
     "Rejected",
+    "Removed",
     "Retention",
     "Row",
     "Session",
     "Settled",
     "Space",
+    "Subject",
     "Tally",
+    "Tombstones",
+    "Visit",
     "compact",
     "look",
 ]

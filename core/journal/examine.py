@@ -17,6 +17,7 @@ from core.errors import JournalDamaged
 from core.journal.faults import RECOVER
 from core.journal.progress import Progress, check_progress
 from core.journal.records import checksum
+from core.journal.schema import VERSION, shape, shape_of
 
 WHOLE_BYTES = 50_000_000  # files up to this size are read whole after a bad end: about a second on a slow disk
 NEWEST = 100  # posts whose checksum is looked at
@@ -83,6 +84,7 @@ def logged_pages(wal: Path, page: int) -> set[int]:
 
 def check_contents(db: sqlite3.Connection, path: Path) -> None:
     """Look at what the journal holds. Raises JournalDamaged or sqlite3.DatabaseError."""
+    check_shape(db, VERSION, path)
     for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
         if table not in ("posts", "versions", "filtered", "quarantine"):
             for _ in db.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - a name of our own schema
@@ -99,6 +101,14 @@ def check_contents(db: sqlite3.Connection, path: Path) -> None:
         said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if said != "ok":
             raise JournalDamaged(f"the journal {path} is damaged: {said}", RECOVER)
+
+
+def check_shape(db: sqlite3.Connection, version: int, path: Path) -> None:
+    """Compare the names of tables and columns with those of that version. Raises JournalDamaged."""
+    found, wanted = shape(db), shape_of(version)
+    for table, columns in wanted.items():
+        if found.get(table) != columns:
+            raise JournalDamaged(f"the journal {path} is damaged: its table {table} is not what it was", RECOVER)
 
 
 def check_row(found: int | None, content: Sequence[Any], seq: int, path: Path) -> None:

@@ -12,7 +12,6 @@ connection of its own. Knows lines, ids and numbers, nothing of sources, queries
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -28,12 +27,13 @@ from core.errors import JournalError
 from core.journal import gaps
 from core.journal.examine import check_contents, check_files, check_row
 from core.journal.faults import in_words
+from core.journal.forgetting import announce, drop_target
 from core.journal.place import Place
-from core.journal.progress import Progress, ProgressFile, check_progress, read_progress
+from core.journal.progress import Position, Progress, ProgressFile, check_progress, read_progress
 from core.journal.records import Batch, Entry, Row, Settled, SettledBySource, Tally, checksum
 from core.journal.retention import out_of_reach
 from core.journal.schema import check_identity, migrate
-from core.private import open_private
+from core.private import make_private
 from core.snapshot import Filled, Gap
 
 FILE_NAME = "journal.sqlite"
@@ -54,7 +54,7 @@ class Journal:
         self._lost: JournalError | None = None  # why nothing may be written any more
         progress = read_progress(folder)
         check_files(self.path, progress)
-        os.close(open_private(self.path))
+        make_private(self.path)
         with in_words(self.path):
             self._db = self._connect()
             try:
@@ -88,6 +88,7 @@ class Journal:
         # isolation_level None: transactions begin and end where this file says so.
         db = sqlite3.connect(self.path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA secure_delete = ON")  # what is forgotten leaves no bytes in the file
         return db
 
     def _capture_id(self) -> str:
@@ -178,6 +179,8 @@ class Journal:
                     " consumed = consumed + excluded.consumed, matched = matched + excluded.matched",
                     [(batch.source, at, consumed, matched) for at, (consumed, matched) in batch.minutes.items()],
                 )
+            for deletion in batch.deletions:
+                announce(db, batch.source, deletion)
             for mark in batch.gaps:
                 gaps.apply(db, batch.source, session, mark)
             if batch.cursor is not None:
@@ -228,9 +231,14 @@ class Journal:
         now = time.monotonic()
         if at_once or now - self._noted_at >= NOTE_SECONDS:
             self._noted_at = now
+            sinks: dict[str, Position] = {}
             with self._lock, in_words(self.path):
                 last_byte_at = self._db.execute("SELECT max(last_byte_at) FROM sessions").fetchone()[0]
-            self._progress_file.write(Progress(self.capture_id, self.last_seq(), last_byte_at, self.tallies()))
+                for target, seq in self._db.execute("SELECT target, seq FROM sink_cursors").fetchall():
+                    sinks[target] = Position(seq, self._settled(target))
+            self._progress_file.write(
+                Progress(self.capture_id, self.last_seq(), last_byte_at, self.tallies(), sinks)
+            )
 
     # -- sinks
 
@@ -256,10 +264,11 @@ class Journal:
     def settled(self, target: str) -> dict[str, Settled]:
         """What the sink has answered for over its life, by source."""
         with self._lock, in_words(self.path):
-            rows = self._db.execute(
-                "SELECT source, stored, duplicate FROM settled WHERE target = ?", (target,)
-            ).fetchall()
-        return {source: Settled(stored, duplicate) for source, stored, duplicate in rows}
+            return self._settled(target)
+
+    def _settled(self, target: str) -> dict[str, Settled]:
+        rows = self._db.execute("SELECT source, stored, duplicate FROM settled WHERE target = ?", (target,))
+        return {source: Settled(stored, duplicate) for source, stored, duplicate in rows.fetchall()}
 
     # -- reading
 
@@ -295,6 +304,7 @@ class Journal:
         with self._transaction() as db:
             known = db.execute("DELETE FROM sink_cursors WHERE target = ?", (target,)).rowcount
             db.execute("DELETE FROM settled WHERE target = ?", (target,))
+            drop_target(db, target)
         return known > 0
 
     def targets(self) -> list[str]:
@@ -347,6 +357,11 @@ class Journal:
         with self._lock, in_words(self.path):
             row = self._db.execute("SELECT value FROM meta WHERE key = ?", (f"cursor:{source}",)).fetchone()
         return str(row[0]) if row else None
+
+    def trim(self) -> bool:
+        """Empty the write-ahead log, which holds older states of what was changed. False: somebody reads it."""
+        with self._lock, in_words(self.path):
+            return not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
     def reader(self) -> JournalReader:
         """A connection of its own for one other thread."""

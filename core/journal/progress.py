@@ -2,7 +2,8 @@
 
 SQLite cannot tell when its file was emptied, when its write-ahead log was taken away, or when an old copy was put
 back: what is left is a whole database that ends earlier. The progress can. It is written without fsync and after a
-commit, so that it never says more than was committed. It also holds the counters, for `recover`.
+commit, so that it never says more than was committed. It also holds the counters and the sinks' positions, for
+`recover`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from core.errors import JournalDamaged
-from core.journal.records import Tally
+from core.journal.records import Settled, Tally
 from core.private import open_private
 
 FILE_NAME = "journal.progress"
 _SIZE = 4096  # bytes: one block, written in one go
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a sink was, and what it had answered by then."""
+
+    seq: int
+    settled: dict[str, Settled] = field(default_factory=dict)  # by source
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,7 @@ class Progress:
     seq: int  # of the newest row
     last_byte_at: float | None = None
     tallies: dict[str, Tally] = field(default_factory=dict)
+    sinks: dict[str, Position] = field(default_factory=dict)  # by target
 
 
 def read_progress(folder: Path) -> Progress | None:
@@ -40,7 +50,13 @@ def read_progress(folder: Path) -> Progress | None:
             return None
         found = json.loads(text)
         tallies = {source: Tally(**counts) for source, counts in found["tallies"].items()}
-        return Progress(found["capture"], found["seq"], found["last_byte_at"], tallies)
+        sinks = {
+            target: Position(
+                position["seq"], {source: Settled(**counts) for source, counts in position["settled"].items()}
+            )
+            for target, position in found["sinks"].items()
+        }
+        return Progress(found["capture"], found["seq"], found["last_byte_at"], tallies, sinks)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -55,9 +71,10 @@ class ProgressFile:
     def write(self, progress: Progress) -> None:
         """Replace what was noted."""
         text = json.dumps(asdict(progress)).encode()
-        padded = b"%08x %s" % (zlib.crc32(text), text)
+        padded = (b"%08x %s" % (zlib.crc32(text), text)).ljust(_SIZE - 1) + b"\n"
         try:
-            os.pwrite(self._fd, padded.ljust(_SIZE - 1) + b"\n", 0)
+            os.pwrite(self._fd, padded, 0)
+            os.ftruncate(self._fd, len(padded))
         except OSError:
             pass
 

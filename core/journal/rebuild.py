@@ -53,11 +53,12 @@ def rebuild(
     """
     rebuilt = Rebuilt()
     capture = _keep_name(db, progress, rebuilt)
+    _check_marks(db, rebuilt)
     if progress is not None and progress.capture != capture:
         progress = None
     lost_end = progress is not None and progress.seq > sequence
     if salvage is not None and (salvage.lost_rows_of("sink_cursors") or salvage.lost_rows_of("settled")):
-        _forget_cursors(db, rebuilt)
+        _take_positions(db, progress, rebuilt)
     newest = db.execute("SELECT max((SELECT ifnull(max(seq), 0) FROM posts),"
                         " (SELECT ifnull(max(seq), 0) FROM sink_cursors))").fetchone()[0]  # fmt: skip
     number = max(newest, sequence, progress.seq + SKIPPED if lost_end and progress else 0)
@@ -89,10 +90,33 @@ def _keep_name(db: sqlite3.Connection, progress: Progress | None, rebuilt: Rebui
     return str(found[0])
 
 
-def _forget_cursors(db: sqlite3.Connection, rebuilt: Rebuilt) -> None:
-    """A cursor without its counts is worth nothing, nor the reverse: the store is sent everything again."""
+def _check_marks(db: sqlite3.Connection, rebuilt: Rebuilt) -> None:
+    """The marks of who is forgotten are worth nothing without their key, and must not look as if they were."""
+    if db.execute("SELECT 1 FROM meta WHERE key = 'forget_key'").fetchone() is None:
+        lost = db.execute("DELETE FROM tombstones").rowcount
+        if lost:
+            rebuilt.notes.append(
+                f"who is forgotten is lost ({lost:,} entries): call `bieber-tui forget` for them again, or what"
+                " they post from now on is taken"
+            )
+
+
+def _take_positions(db: sqlite3.Connection, progress: Progress | None, rebuilt: Rebuilt) -> None:
+    """A cursor without its counts is worth nothing, nor the reverse: both are taken from the progress, or none.
+
+    A position that is a little old is as good: a store recognises what it is sent again.
+    """
     db.execute("DELETE FROM sink_cursors")
     db.execute("DELETE FROM settled")
+    if progress is not None:
+        for target, position in progress.sinks.items():
+            db.execute("INSERT INTO sink_cursors VALUES (?, ?)", (target, position.seq))
+            db.executemany(
+                "INSERT INTO settled VALUES (?, ?, ?, ?)",
+                [(target, source, *astuple(counts)) for source, counts in position.settled.items()],
+            )
+        return
+    db.execute("DELETE FROM forgotten WHERE target <> ''")  # counted anew when the store is known again
     rebuilt.notes.append(
         "the stores' positions are lost: everything is sent to them again, and they recognise what they have"
     )
@@ -131,11 +155,14 @@ def _count(
 
 
 def _inserted(db: sqlite3.Connection) -> dict[str, int]:
-    """How many posts of each source are accounted for: here, removed by age, or answered for by a store."""
+    """How many posts of each source are accounted for: here, gone by age or request, or in a store."""
     there: dict[str, int] = {}
-    for table in ("posts", "removed"):
-        for source, count in db.execute(f"SELECT source, count(*) FROM {table} GROUP BY source"):  # noqa: S608
-            there[source] = there.get(source, 0) + count
+    for source, count in db.execute(
+        "SELECT source, count(*) FROM posts GROUP BY source UNION ALL"
+        " SELECT source, count(*) FROM removed GROUP BY source UNION ALL"
+        " SELECT source, posts FROM forgotten WHERE target = ''"
+    ):
+        there[source] = there.get(source, 0) + count
     for target, cursor in db.execute("SELECT target, seq FROM sink_cursors").fetchall():
         settled = dict(
             db.execute("SELECT source, stored + duplicate FROM settled WHERE target = ?", (target,)).fetchall()

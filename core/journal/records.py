@@ -70,7 +70,16 @@ class PageMark:
     at: float
 
 
-Mark = GapMark | AfterMark | KeywordsMark | PageMark
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The source announced that a post, or everything of an author, is to be kept no longer. One id is given."""
+
+    at: float
+    post: str = ""
+    author: str = ""
+
+
+Mark = GapMark | AfterMark | KeywordsMark | PageMark | Deletion
 
 
 @dataclass(slots=True)
@@ -88,9 +97,10 @@ class Batch:
     last_byte_at: float | None = None
     minutes: dict[int, tuple[int, int]] = field(default_factory=dict)  # begin of a minute: consumed, matched
     last_id: str = ""  # the newest post so far that came over the connection
+    deletions: list[Deletion] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.delivered or self.gaps or self.cursor or self.last_byte_at)
+        return bool(self.delivered or self.gaps or self.deletions or self.cursor or self.last_byte_at)
 
 
 @dataclass(frozen=True, slots=True)

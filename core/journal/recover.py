@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import JournalDamaged, JournalError, JournalFull
-from core.journal.examine import UNFINISHED, check_files, wal_of
+from core.journal.examine import UNFINISHED, check_files, check_shape, wal_of
 from core.journal.faults import in_words
 from core.journal.journal import FILE_NAME
 from core.journal.pages import Damaged, Value
@@ -114,8 +114,10 @@ def _whole(path: Path, progress: Progress | None) -> bool:
         check_files(path, progress)
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
-            if check_identity(db, str(path)) == 0 or db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+            version = check_identity(db, str(path))
+            if version == 0 or db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
                 return False
+            check_shape(db, version, path)
             if "checksum" in (row[1] for row in db.execute("PRAGMA table_info(posts)")):
                 for *content, found in db.execute(
                     "SELECT source, id, received_at, matched, backfilled, raw, checksum FROM posts"

@@ -8,6 +8,7 @@ add tables, or columns at a table's end: `recover` reads the rows of every versi
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 from core import crashpoint
 from core.crashpoint import Point
@@ -117,7 +118,30 @@ CREATE TABLE minutes (
 ) STRICT, WITHOUT ROWID;
 """
 
-STEPS: tuple[str, ...] = (_V1, _FILL, _DURABILITY, _MINUTES)
+_FORGET = """
+-- What is to be forgotten, until the journal and every sink have done it; then the row goes. `thorough`: asked for
+-- by a person, so every line is looked at; otherwise announced by the source, for the post itself.
+CREATE TABLE forget (
+    request INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, source TEXT NOT NULL,
+    kind TEXT NOT NULL, id TEXT NOT NULL, thorough INTEGER NOT NULL, journal_done INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE forget_at (
+    request INTEGER NOT NULL, target TEXT NOT NULL, PRIMARY KEY (request, target)
+) STRICT, WITHOUT ROWID;
+-- Posts that a sink must give up (`whole`), or of which it must give up the raw line. `counted`: in `forgotten`.
+CREATE TABLE forget_posts (
+    target TEXT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, whole INTEGER NOT NULL, counted INTEGER NOT NULL,
+    PRIMARY KEY (target, source, id)
+) STRICT, WITHOUT ROWID;
+-- Keyed hashes of authors and posts that are not taken again: a list that can be asked, not read.
+CREATE TABLE tombstones (mark BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
+-- Posts that were unique and are gone, by who keeps the record; the target of the journal itself is ''.
+CREATE TABLE forgotten (
+    target TEXT NOT NULL, source TEXT NOT NULL, posts INTEGER NOT NULL, PRIMARY KEY (target, source)
+) STRICT, WITHOUT ROWID;
+"""
+
+STEPS: tuple[str, ...] = (_V1, _FILL, _DURABILITY, _MINUTES, _FORGET)
 VERSION = len(STEPS)
 
 
@@ -140,6 +164,25 @@ def check_identity(db: sqlite3.Connection, path: str) -> int:
             "A newer bieber-tui wrote it, and it was left untouched. Install that version again.",
         )
     return found
+
+
+def shape(db: sqlite3.Connection) -> dict[str, list[str]]:
+    """The tables that a file says it has, and their columns."""
+    found: dict[str, list[str]] = {}
+    for table, column in db.execute(
+        "SELECT t.name, c.name FROM pragma_table_list AS t, pragma_table_info(t.name) AS c"
+        " WHERE t.schema = 'main' AND t.type = 'table' AND t.name NOT LIKE 'sqlite%' ORDER BY t.name, c.cid"
+    ):
+        found.setdefault(table, []).append(column)
+    return found
+
+
+def shape_of(version: int) -> dict[str, list[str]]:
+    """The tables and columns of a journal of that version."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        for step in STEPS[:version]:
+            db.executescript(step)
+        return shape(db)
 
 
 def migrate(db: sqlite3.Connection, found: int) -> None:

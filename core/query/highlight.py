@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
 
+from core.marks import mark_ranges
 from core.query.match import BETWEEN, near, sequence
 from core.query.text import normalise, units, word_pattern
 from core.query.tree import Entity, Term, Words
@@ -85,9 +86,8 @@ def _aligned(text: str) -> tuple[str, list[int] | range, list[int] | range]:
     if text.isascii():
         return normalise(text), range(len(text)), range(1, len(text) + 1)
     normal = normalise(text)
-    marks = word_pattern().pattern[len(r"[\w") : -len("]+")]
     # Where a cluster turns out to be too small, take whole runs, then the whole text.
-    for pattern in (rf"(?s:.)[{marks}{_CLUSTER_TAIL}]*", r"\s|\S+", r"(?s:.+)"):
+    for pattern in (rf"(?s:.)[{mark_ranges()}{_CLUSTER_TAIL}]*", r"\s|\S+", r"(?s:.+)"):
         pieces: list[str] = []
         starts: list[int] = []
         ends: list[int] = []

@@ -25,6 +25,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
+from core.marks import bounded, mark_ranges
+
 PIECE = 256
 
 _UNSEEN = "\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
@@ -59,7 +61,7 @@ def normalise(text: str) -> str:
         return text.lower()
     if _INVISIBLE.search(text):
         text = _INVISIBLE.sub("", text)
-    text = _BLANK.sub(" ", text)
+    text = _BLANK.sub(" ", bounded(text))
     # Folding can undo NFKC, so it comes in between, as in Unicode's own NFKC_Casefold.
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
@@ -81,14 +83,7 @@ def surely_lacks(text: str, needles: Iterable[str]) -> bool:
 @cache
 def word_pattern() -> re.Pattern[str]:
     r"""What a word is, in normalised text: `\w` and the marks that Python's `\w` lacks (vowel signs, accents)."""
-    marks: list[list[int]] = []
-    for code in (*range(0x300, 0x1E950), *range(0xE0100, 0xE01F0)):
-        if unicodedata.category(chr(code))[0] == "M":
-            if marks and marks[-1][1] == code - 1:
-                marks[-1][1] = code
-            else:
-                marks.append([code, code])
-    return re.compile(r"[\w" + "".join(f"{chr(first)}-{chr(last)}" for first, last in marks) + "]+")
+    return re.compile(rf"[\w{mark_ranges()}]+")
 
 
 _ASCII_WORD = re.compile(r"\w+", re.ASCII)

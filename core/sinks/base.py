@@ -53,5 +53,19 @@ class Sink(Protocol):
         Raises Unavailable or StoreRefused; then some of the rows may have been stored all the same.
         """
 
+    def holds(self, source: str, authors: Sequence[str], posts: Sequence[str]) -> list[tuple[str, str]]:
+        """The stored posts of these authors, these posts themselves, their later versions and their retweets.
+
+        Ids of one source; whoever stored them. Returns (id of the post, id of the capture that stored it).
+        Raises Unavailable or StoreRefused.
+        """
+
+    def forget(self, posts: Sequence[str], lines: Sequence[str]) -> None:
+        """Remove posts durably, and of the posts `lines` only the raw line, if it is stored.
+
+        Both are keys, `<source>:<id>`. What is not there is no error.
+        Raises Unavailable or StoreRefused; then some may be gone all the same.
+        """
+
     def close(self) -> None:
         """Let go of the connection. Never raises."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
 from functools import partial
@@ -46,6 +46,9 @@ INDEXES = (
 )
 INDEX_EXISTS = (85, 86)  # an index of that name or those fields, made by somebody else: good enough
 
+KEYS_AT_ONCE = 1000
+FORGET_FIELDS = ("id", "capture", "author.id", "edit_of", "refs")
+SCAN_PATIENCE = 120  # times mongodb.timeout: how long going through the whole collection may take
 LOOKUP_PATIENCE = 12  # times mongodb.timeout: how long looking up refused posts may take
 
 CLOSE_GRACE = 0.5  # seconds that close() gives the driver to say goodbye to the server
@@ -107,6 +110,54 @@ class MongodbSink:
         for part, documents in self._parts(rows):
             outcomes += self._answer(partial(self._insert, part, documents))
         return outcomes
+
+    def holds(self, source: str, authors: Sequence[str], posts: Sequence[str]) -> list[tuple[str, str]]:
+        """Look through the collection: there is no index for who somebody is, so it may take its time."""
+        if not authors and not posts:
+            return []
+        people, ids = frozenset(authors), frozenset(posts)
+        keys = {f"{source}:{id}" for id in ids}
+        any_of: list[dict[str, Any]] = []
+        if authors:
+            any_of.append({"author.id": {"$in": sorted(people)}})
+        if posts:
+            # All that refer to one of the posts: FerretDB cannot ask for the kind and the id of one reference.
+            any_of += [
+                {"_id": {"$in": sorted(keys)}},
+                *({of: {"$in": sorted(ids)}} for of in ("edit_of", "refs.id")),
+            ]
+
+        def meant(stored: Mapping[str, Any]) -> bool:
+            if stored["_id"] in keys or stored.get("edit_of") in ids:
+                return True
+            if (stored.get("author") or {}).get("id") in people:
+                return True
+            refs = stored.get("refs") or ()
+            return any(ref.get("kind") == "retweeted" and ref.get("id") in ids for ref in refs)
+
+        def look(collection: Collection[Any]) -> list[tuple[str, str]]:
+            found = collection.find({"source": source, "$or": any_of}, FORGET_FIELDS)
+            return [(str(stored["id"]), str(stored.get("capture", ""))) for stored in found if meant(stored)]
+
+        return self._answer(partial(self._patiently, look))
+
+    def forget(self, posts: Sequence[str], lines: Sequence[str]) -> None:
+        """Delete the documents, and take the field `raw` out of others."""
+        for keys in _parts_of(posts):
+            self._answer(partial(self._patiently, partial(_delete, keys)))
+        for keys in _parts_of(lines):
+            self._answer(partial(self._patiently, partial(_drop_raw, keys)))
+
+    def _patiently(self, work: Callable[[Collection[Any]], T]) -> T:
+        """One operation that may go through the whole collection, with the time that this takes."""
+        posts = self._posts()
+        try:
+            posts.database.command("ping")  # a server that is away is not waited for as long
+            with pymongo.timeout(self._settings.timeout * SCAN_PATIENCE):
+                return work(posts)
+        except (PyMongoError, OSError) as error:
+            client = self._client
+            raise explain(error, self._address, _seen(client) if client else (), known=True) from None
 
     def close(self) -> None:
         """End a wait that another thread is in, and let go of the connection."""
@@ -238,6 +289,18 @@ class MongodbSink:
         thread = threading.Thread(target=goodbye, name="mongodb-close", daemon=True)
         thread.start()
         thread.join(CLOSE_GRACE)
+
+
+def _parts_of(keys: Sequence[str]) -> Iterator[list[str]]:
+    return (list(keys[start : start + KEYS_AT_ONCE]) for start in range(0, len(keys), KEYS_AT_ONCE))
+
+
+def _delete(keys: list[str], posts: Collection[Any]) -> None:
+    posts.delete_many({"_id": {"$in": keys}})
+
+
+def _drop_raw(keys: list[str], posts: Collection[Any]) -> None:
+    posts.update_many({"_id": {"$in": keys}}, {"$unset": {"raw": ""}})
 
 
 def _seen(client: MongoClient[Any]) -> list[Exception]:

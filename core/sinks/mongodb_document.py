@@ -8,6 +8,7 @@ order and named in `cut`. Text from outside stays what it was: making it safe to
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import bson
@@ -19,7 +20,12 @@ from core.sinks.base import StoredRow
 MAX_BYTES = 16 * 1024 * 1024 - 16 * 1024
 
 # What a document gives up when it is too large, the least useful first; `text` loses its end, the others go whole.
-GIVEN_UP = ("raw", "text", "links", "mentions", "tags", "refs", "metrics", "matched", "author")
+GIVEN_UP = ("raw", "text", "links", "mentions", "tags", "refs", "metrics", "matched", "author", "lang", "edit_of")
+
+# A server that is busy with one document for longer than mongodb.timeout is taken for hung, and gets it again and
+# again. A list of 10,000 takes it 0.2 s; the names of an object may each be compared with all others.
+MOST_ITEMS = 10_000
+MOST_NAMES = 1000
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
@@ -36,17 +42,21 @@ def document(row: StoredRow, *, raw: bool) -> dict[str, Any]:
         "received_at": _date(row.received_at),
         "author": {"id": post.author.id, "username": post.author.username, "name": post.author.name},
         "lang": post.lang,
-        "tags": list(post.tags),
-        "mentions": list(post.mentions),
-        "links": list(post.links),
-        "metrics": {_name(name): _int64(count) for name, count in post.metrics.items()},
-        "refs": [{"kind": ref.kind, "id": ref.id} for ref in post.refs],
+        "tags": list(post.tags[:MOST_ITEMS]),
+        "mentions": list(post.mentions[:MOST_ITEMS]),
+        "links": list(post.links[:MOST_ITEMS]),
+        "metrics": {_name(name): _int64(count) for name, count in islice(post.metrics.items(), MOST_NAMES)},
+        "refs": [{"kind": ref.kind, "id": ref.id} for ref in post.refs[:MOST_ITEMS]],
         "edit_of": post.edit_of,
         "matched": list(row.matched),
         "backfilled": row.backfilled,
         "capture": row.capture,
         "seq": _int64(row.seq),
     }
+    cut = [name for name in ("links", "mentions", "tags", "refs") if len(getattr(post, name)) > MOST_ITEMS]
+    cut += ["metrics"] if len(post.metrics) > MOST_NAMES else []
+    if cut:
+        fields["cut"] = cut
     if raw:
         try:
             fields["raw"] = row.raw.decode()
@@ -64,7 +74,7 @@ def encode(row: StoredRow, *, raw: bool) -> bytes:
             break
         if not fields.get(name):
             continue
-        fields["cut"] = [*fields.get("cut", ()), name]
+        fields["cut"] = list(dict.fromkeys([*fields.get("cut", ()), name]))
         if name == "raw":
             del fields["raw"]
         elif name == "text":

@@ -1,8 +1,8 @@
 """Where posts come from: one part a source, base.py is their contract, and this registry is all that names them.
 
-A source is one line in SOURCES: its name, and the two modules that hold `create(settings, keywords) -> Source`
-and `decode(raw) -> Post`. They are imported when they are asked for, so that a capture loads only what it uses
-and a reader of stored lines loads no network client at all.
+A source is one line in SOURCES: its name, and the three modules that hold `create(settings, keywords) -> Source`,
+`decode(raw) -> Post`, and what People in base.py names. They are imported when they are asked for, so that a
+capture loads only what it uses and a reader of stored lines loads no network client at all.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import cast
 from core.errors import ConfigError
 from core.post import Post
 from core.settings import Settings
-from core.sources.base import Source
+from core.sources.base import People, Source
 
-SOURCES: dict[str, tuple[str, str]] = {
-    "x": ("core.sources.x.source", "core.sources.x.decode"),
+SOURCES: dict[str, tuple[str, str, str]] = {
+    "x": ("core.sources.x.source", "core.sources.x.decode", "core.sources.x.people"),
 }
 
 
@@ -38,7 +38,15 @@ def decoder(name: str) -> Callable[[bytes], Post]:
     return cast(Callable[[bytes], Post], import_module(_modules(name)[1]).decode)
 
 
-def _modules(name: str) -> tuple[str, str]:
+def people(name: str) -> People:
+    """Where people are in that source's lines.
+
+    Raises ConfigError for an unknown name.
+    """
+    return cast(People, import_module(_modules(name)[2]))
+
+
+def _modules(name: str) -> tuple[str, str, str]:
     try:
         return SOURCES[name]
     except KeyError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from core.health import RateLimit, SourceState
 from core.post import Post
@@ -27,6 +27,42 @@ class Capabilities:
     late: float = 0.0  # seconds by which a post may come later than another that was written after it
     filters_upstream: bool = False  # delivers only what matches the keywords; it is believed
     live_query: bool = False  # takes new keywords without a new connection
+
+
+class Pseudonym(Protocol):
+    """Another name for a person, always the same for the same one."""
+
+    def __call__(self, kind: Literal["id", "username"], value: str) -> str:
+        """The pseudonym: letters, digits and underscores, as a name may have, at most 15."""
+
+
+class Gone(Protocol):
+    """Who and what is forgotten, by ids of one source."""
+
+    def author(self, id: str) -> bool:
+        """Whether that author is to be forgotten."""
+
+    def post(self, id: str) -> bool:
+        """Whether that post is to be forgotten."""
+
+
+class People(Protocol):
+    """Where people are in the lines of a source: a module with these functions, pure like `decode`."""
+
+    def disguise(self, raw: bytes, pseudonym: Pseudonym) -> bytes:
+        """The line with a pseudonym in the place of everything that tells who wrote it or whom it names.
+
+        `decode` takes it and gives the same post under other names. Raises nothing.
+        """
+
+    def without(self, raw: bytes, gone: Gone) -> bytes | None:
+        """The line without what is to be forgotten; the same object if there is none of it, None if it is all.
+
+        Raises nothing.
+        """
+
+    def accounts(self, raw: bytes) -> list[tuple[str, str]]:
+        """The accounts that a line tells of, as (id, username). Raises nothing."""
 
 
 class Outlet(Protocol):
@@ -50,6 +86,9 @@ class Outlet(Protocol):
 
     def event(self, level: Level, text: str) -> None:
         """Something worth a line in the event log."""
+
+    def deleted(self, *, post: str = "", author: str = "") -> None:
+        """A message of the source's own, no delivered line: forget a post, or all of an author, by its id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from core.errors import Unavailable
 from core.post import Author, Post, Ref
 from core.settings import MongodbSettings, Settings
 from core.sinks import open_sink
-from core.sinks.base import Outcome, Sink
+from core.sinks.base import Outcome, Sink, StoredRow
 from tests.conftest import FerretDB, make_row
 
 STORED, DUPLICATE = Outcome.STORED, Outcome.DUPLICATE
@@ -207,6 +207,48 @@ def test_no_post_is_refused_for_its_content(store: Harness, sink: Sink) -> None:
     assert sink.write(rows) == [STORED] * len(rows)
     assert sink.write(rows) == [STORED] * len(rows)
     assert len(store.stored()) == len(rows)
+
+
+def test_what_is_held_of_authors_and_posts_is_told_with_who_stored_it(store: Harness, sink: Sink) -> None:
+    def row(seq: int, id: str, author: str, capture: str = "ours", **more: Any) -> StoredRow:
+        post = Post(source="x", id=id, text="t", author=Author(id=author), **more)
+        return make_row(seq, capture=capture, post=post)
+
+    sink.write(
+        [
+            row(1, "1", "a"),
+            row(2, "2", "b"),
+            row(3, "3", "b", refs=(Ref("retweeted", "1"),)),
+            row(4, "4", "b", refs=(Ref("quoted", "1"), Ref("retweeted", "9"))),
+            row(5, "5", "b", edit_of="1"),
+            row(6, "6", "a", capture="theirs"),
+        ]
+    )
+    assert sorted(sink.holds("x", ["a"], [])) == [("1", "ours"), ("6", "theirs")]
+    assert sorted(sink.holds("x", [], ["1"])) == [("1", "ours"), ("3", "ours"), ("5", "ours")]
+    assert sorted(sink.holds("x", ["a"], ["2", "404"])) == [("1", "ours"), ("2", "ours"), ("6", "theirs")]
+    assert sink.holds("x", [], []) == sink.holds("bluesky", ["a"], ["1"]) == []
+
+
+def test_forgotten_posts_are_gone_and_others_stay(store: Harness, sink: Sink) -> None:
+    rows = [make_row(seq) for seq in range(2500)]
+    sink.write(rows)
+    sink.forget([row.post.key for row in rows[:2200]] + ["x:never-there"], [rows[2300].post.key])
+    assert len(store.stored()) == 300
+    sink.forget([rows[0].post.key], [])  # once more is no error
+    assert sink.write(rows[:1]) == [STORED]
+
+
+def test_a_store_that_is_away_forgets_when_it_is_back(store: Harness, sink: Sink) -> None:
+    sink.write([make_row(1)])
+    store.take_away()
+    with pytest.raises(Unavailable):
+        sink.holds("x", ["1"], [])
+    with pytest.raises(Unavailable):
+        sink.forget([make_row(1).post.key], [])
+    store.give_back()
+    sink.forget([make_row(1).post.key], [])
+    assert store.stored() == []
 
 
 captures = st.sampled_from(["a", "b"])

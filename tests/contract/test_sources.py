@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from core.errors import SourceRefused, Undecodable
 from core.health import SourceState
 from core.post import Post
+from core.pseudonyms import Pseudonyms
 from core.settings import Settings, XSettings
 from core.simulator.options import BEARER_TOKEN, SimulatorOptions
 from core.simulator.server import Simulator
 from core.snapshot import Gap, Level
-from core.sources import SOURCES, create, decoder
+from core.sources import SOURCES, create, decoder, people
 from core.sources.base import Capabilities, Missing, Source
 from tests.conftest import wait_until
 from tests.x_server import Tape
@@ -412,6 +413,36 @@ def test_bad_lines_are_undecodable_with_words(harness: Harness):
         assert str(caught.value)
 
 
+class Chosen:
+    """Everybody, or nobody, is to be forgotten."""
+
+    def __init__(self, everybody: bool) -> None:
+        self._everybody = everybody
+
+    def author(self, id: str) -> bool:
+        return self._everybody
+
+    def post(self, id: str) -> bool:
+        return self._everybody
+
+
+def test_people_get_other_names_and_the_post_stays_the_same(harness: Harness):
+    source = harness.source()
+    pseudonym = Pseudonyms("k" * 40)
+    for raw in harness.good:
+        before, after = source.decode(raw), source.decode(people(source.name).disguise(raw, pseudonym))
+        assert (after.source, after.id, after.created_at) == (before.source, before.id, before.created_at)
+        assert after.author.id == (pseudonym("id", before.author.id) if before.author.id else "")
+
+
+def test_a_line_goes_with_its_author_and_is_untouched_by_others(harness: Harness):
+    parts = people(harness.source().name)
+    for raw in harness.good:
+        assert parts.without(raw, Chosen(everybody=True)) is None
+        assert parts.without(raw, Chosen(everybody=False)) is raw
+        assert isinstance(parts.accounts(raw), list)
+
+
 @pytest.mark.parametrize("name", sorted(SOURCES))
 @settings(deadline=None)
 @given(
@@ -425,3 +456,4 @@ def test_no_bytes_make_decode_raise_anything_but_undecodable(name: str, raw: byt
         assert str(error)
     else:
         assert (post, post.source) == (decoder(name)(raw), name)
+    assert isinstance(people(name).disguise(raw, Pseudonyms("k" * 40)), bytes)

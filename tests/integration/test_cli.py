@@ -60,8 +60,9 @@ def test_wrong_usage_is_told_and_ends_with_2(capsys, arguments, words):
     assert said.out == ""
 
 
-def test_the_dashboard_needs_a_terminal(capsys):
-    assert cli.main(["--set", "x.bearer_token=t"]) == 2
+def test_the_dashboard_needs_a_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("BIEBER_TUI_X__BEARER_TOKEN", "t")
+    assert cli.main([]) == 2
     assert "--no-ui" in capsys.readouterr().err
 
 
@@ -83,10 +84,10 @@ def test_simulate_serves_for_as_long_as_it_is_told(capsys):
     assert cli.main(["simulate", "--list-faults"]) == 0
 
 
-def test_check_finds_everything_well(capsys, tmp_path):
+def test_check_finds_everything_well(capsys, tmp_path, monkeypatch):
     with Simulator(SimulatorOptions()) as sim:
-        flags = ["--set", f"x.base_url={sim.url}", "--set", f"x.bearer_token={sim.options.tokens[0]}"]
-        assert cli.main(["check", *flags, "--data-dir", str(tmp_path / "data")]) == 0
+        monkeypatch.setenv("BIEBER_TUI_X__BEARER_TOKEN", sim.options.tokens[0])
+        assert cli.main(["check", "--set", f"x.base_url={sim.url}", "--data-dir", str(tmp_path / "data")]) == 0
     said = capsys.readouterr().out
     assert "takes our credentials" in said
     assert "FAILED" not in said

@@ -219,3 +219,25 @@ def test_a_data_folder_that_is_deleted_under_a_capture_is_written_back(tmp_path)
     posts = stored(tmp_path / "data", tmp_path / "copy")
     assert len(posts) == report["run"]["unique"]
     assert set(posts) == {record.post for record in whole(sim)[: len(posts)]}
+
+
+def test_a_capture_stays_within_its_bounds_and_counts_everything(tmp_path):
+    """Several times as much comes as journal.keep keeps: the old ones go, the numbers and the uniqueness stay."""
+    with Simulator(options(posts=3000, duplicates=0.05)) as sim:
+        program = Program(sim, tmp_path / "data", "--set", "journal.keep=1MB")
+        wait_until(lambda: sim.finished, 60)
+        file = tmp_path / "data" / "journal.sqlite"
+        wait_until(lambda: gone(file) > 2000, 60)
+        code, report = program.stop()
+        assert code == 0
+        assert report["run"]["unique"] == len(expected(sim)) == 3000
+        assert report["run"]["duplicate"] == len(whole(sim)) - 3000
+    balanced(report)
+    posts = stored(tmp_path / "data", tmp_path / "copy")
+    assert len(posts) + gone(file) == 3000
+
+
+def gone(path: Path) -> int:
+    """Posts that retention has removed."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        return db.execute("SELECT count(*) FROM removed").fetchone()[0]

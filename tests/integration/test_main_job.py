@@ -145,60 +145,20 @@ def test_duration_ends_the_run(tmp_path):
     assert report["run"]["consumed"] > 0
 
 
-def test_kills_at_any_moment_leave_every_post_once_and_the_counters_in_step(tmp_path):
-    """kill -9 at any moment, again and again, on one data folder: nothing twice, nothing counted that is not there."""
-    data = tmp_path / "data"
-    with Simulator(options(rate=2000, match=0.5, duplicates=0.05, connect_budget=10_000)) as sim:
-        for number in range(6):
-            program = Program(sim, data)
-            wait_until(lambda n=number: (data / "journal.sqlite").exists() and len(sim.connections) > n)
-            time.sleep(0.05 + 0.11 * number)
-            program.kill()
-        code, report = Program(sim, data, "--max-posts", "50").end()
-        sent = expected(sim)
-    assert code == 0
-    balanced(report)
-    ids = journal_ids(data)
-    assert len(ids) == len(set(ids)) == report["life"]["unique"]
-    assert set(ids) <= sent  # nothing invented
-    assert sum("crashed" in gap["reason"] for gap in report["gaps"]) >= 5
-    assert all(gap["end"] for gap in report["gaps"])
-
-
-@pytest.mark.needs_go
-def test_a_kill_in_mid_batch_leaves_each_post_once_in_the_collection(tmp_path, mongodb_url):
-    data = tmp_path / "data"
-    posts = collection(mongodb_url)
-    with Simulator(options(rate=3000, match=0.6, connect_budget=10_000)) as sim:
-        for number in range(5):
-            program = Program(sim, data, "--store", mongodb_url, "--set", "mongodb.batch_size=50")
-            before = posts.count_documents({})
-            wait_until(lambda b=before: posts.count_documents({}) > b)
-            time.sleep(0.03 * number)
-            program.kill()
-        code, report = Program(sim, data, "--store", mongodb_url, "--max-posts", "50").end()
-    assert code == 0
-    balanced(report)
-    assert report["life"]["pending"] == 0
-    assert report["life"]["unique"] == posts.count_documents({}) == len(journal_ids(data))
-    assert {document["id"] for document in posts.find({}, {"id": 1})} == set(journal_ids(data))
-
-
 @pytest.mark.needs_go
 def test_the_store_down_at_the_start_and_in_mid_stream_loses_nothing(tmp_path, own_ferretdb):
     url = f"{own_ferretdb.address}/outage"
     own_ferretdb.kill()
     with Simulator(options(rate=300, posts=900, match=0.5)) as sim:
-        program = Program(sim, tmp_path / "data", "--store", url, "--set", "mongodb.timeout=1")
+        flags = ("--store", url, "--set", "mongodb.timeout=1", "--max-posts", "900")
+        program = Program(sim, tmp_path / "data", *flags)
         wait_until(lambda: len(whole(sim)) > 100)
         own_ferretdb.start()
         wait_until(lambda: collection(url).count_documents({}) > 10)
         own_ferretdb.kill()
         wait_until(lambda: len(whole(sim)) > 500)
         own_ferretdb.start()
-        wait_until(lambda: len(whole(sim)) >= 900)
-        wait_until(lambda: collection(url).count_documents({}) >= len(expected(sim)), 60)
-        code, report = program.stop()
+        code, report = program.end(120)
     assert code == 0
     balanced(report)
     assert report["run"]["pending"] == 0
@@ -250,17 +210,6 @@ def test_what_an_earlier_run_left_behind_is_delivered_by_the_next(tmp_path, mong
     assert report["run"]["unique"] == len(stored) - len(before)
 
 
-def test_a_second_capture_on_the_same_folder_is_refused(tmp_path):
-    with Simulator(options(rate=5)) as sim:
-        first = Program(sim, tmp_path / "data")
-        wait_until(lambda: len(sim.connections) > 0)
-        second = Program(sim, tmp_path / "data")
-        code, report = second.end()
-        assert (code, report) == (5, {})
-        assert f"process {first.process.pid}" in second.said()
-        assert first.stop()[0] == 0
-
-
 def test_pause_closes_the_stream_and_is_a_gap(tmp_path):
     with Simulator(options(rate=100, match=0.5)) as sim:
         program = Program(sim, tmp_path / "data")
@@ -276,19 +225,6 @@ def test_pause_closes_the_stream_and_is_a_gap(tmp_path):
     assert code == 0
     assert [gap["reason"] for gap in report["gaps"]] == ["paused by you"]
     assert report["stopped"] == "stopped by SIGHUP"
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_a_back_off_of_many_minutes_at_once(tmp_path, number):
-    with Simulator(options(faults=("c1:http-429=900",))) as sim:
-        program = Program(sim, tmp_path / "data")
-        wait_until(lambda: "429" in program.said())
-        began = time.monotonic()
-        code, report = program.stop(number)
-        assert time.monotonic() - began < 10  # two seconds are promised; machines are shared
-    assert code == 0
-    assert report["gaps"][0]["end"] is None
-    balanced(report)
 
 
 @pytest.mark.parametrize(
@@ -344,13 +280,14 @@ def test_the_token_is_in_nothing_that_a_run_leaves_behind(tmp_path):
 
 def test_headless_loads_neither_textual_nor_rich(tmp_path):
     program = (
-        "import sys\n"
+        "import os, sys\n"
         "from core.simulator.options import SimulatorOptions\n"
         "from core.simulator.server import Simulator\n"
         "import tui.cli\n"
         "with Simulator(SimulatorOptions(rate=0, posts=20)) as sim:\n"
+        "    os.environ['BIEBER_TUI_X__BEARER_TOKEN'] = sim.options.tokens[0]\n"
         f"    code = tui.cli.main(['--no-ui', '--data-dir', {str(tmp_path)!r}, '--max-posts', '20',\n"
-        "        '--set', f'x.base_url={sim.url}', '--set', f'x.bearer_token={sim.options.tokens[0]}'])\n"
+        "        '--set', f'x.base_url={sim.url}'])\n"
         "assert code == 0\n"
         "loaded = [name for name in sys.modules if name.split('.')[0] in ('textual', 'rich', 'pymongo')]\n"
         "assert not loaded, loaded\n"

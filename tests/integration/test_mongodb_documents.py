@@ -103,3 +103,12 @@ def test_a_batch_larger_than_one_insert_may_be_is_taken_in_parts(
     assert sink.write(rows) == [Outcome.STORED] * 10
     assert sink.write(rows) == [Outcome.STORED] * 10
     assert posts.count_documents({}) == 10
+
+
+def test_the_raw_line_alone_can_be_taken_out(sink: MongodbSink, posts: Collection[Any]) -> None:
+    sink.write([make_row(seq, raw=b"somebody else's words") for seq in range(3)])
+    sink.forget([], ["x:1500000000000000000", "x:1500000000000000001"])
+    left = {document["seq"]: document for document in posts.find()}
+    assert "raw" not in left[0]
+    assert left[1]["text"] == "post 1 about #music by @justin"
+    assert left[2]["raw"] == "somebody else's words"

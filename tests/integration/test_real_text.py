@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import io
+import json
 import os
 import re
 import subprocess
@@ -17,8 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from core.query import parse_topic
 from core.simulator.options import SimulatorOptions
 from core.simulator.server import Simulator
+from core.sources.x.decode import decode
 from tests.integration.test_main_job import Program, balanced, journal_ids
 
 CACHE = Path(os.environ.get("BIEBER_TUI_CACHE") or Path.home() / ".cache" / "bieber-tui") / "real-text"
@@ -65,3 +68,24 @@ def test_real_tweets_are_kept_exactly_when_they_have_the_word(tmp_path, tweets):
     assert kept == expected, [tweets[id_] for id_ in kept ^ expected]
     assert report["run"]["consumed"] == 4200
     assert report["run"]["unique"] == report["run"]["matched"] == len(expected)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "music OR love",
+        '"so happy" OR "can\'t wait" OR "i love"~3',
+        "(good OR great -bad) (day OR night) -work",
+        "#fb OR @user OR $x OR url:com OR has:links",
+        'lol OR "ha ha" OR 3 OR "a m"',
+    ],
+)
+def test_both_ways_to_match_agree_on_real_tweets(tweets, query):
+    topic = parse_topic(query)
+    found = 0
+    for id_, text in tweets.items():
+        post = decode(json.dumps({"data": {"id": id_, "text": text}}).encode())
+        verdict = topic.match(post)
+        assert verdict == topic.match_plain(post), text
+        found += verdict is not None
+    assert found > 0

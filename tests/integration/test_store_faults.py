@@ -7,8 +7,10 @@ Twenty of the posts were stored by somebody else before.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
@@ -19,6 +21,7 @@ from core.settings import MongodbSettings, Settings, XSettings
 from core.simulator.options import SimulatorOptions
 from core.simulator.server import Simulator
 from core.snapshot import SinkState
+from core.sources.x.decode import decode
 from tests import mongodb_proxy as proxy
 from tests.clock import FastClock
 from tests.conftest import wait_until
@@ -277,3 +280,35 @@ def test_stopped_while_it_fails_what_waits_is_pending_and_the_next_run_delivers_
     assert life["unique"] == len(ours) == POSTS - len(theirs)
     assert life["matched"] == life["unique"] + life["duplicate"]
     assert collection(direct).count_documents({}) == POSTS
+
+
+def test_a_journal_that_is_damaged_in_mid_run_ends_the_capture_and_no_wrong_post_is_stored(server, tmp_path):
+    """What waits for the store is damaged on the disk meanwhile: found before it gets there."""
+    between, address, direct = server
+    with Simulator(options()) as sim:
+        run = Run(sim, tmp_path / "data", address)
+        wait_until(lambda: run.sink.stored >= BATCH)
+        between.down()
+        wait_until(lambda: sim.finished and run.capture.snapshot().run.consumed == len(whole(sim)))
+        path = tmp_path / "data" / "journal.sqlite"
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        data = path.read_bytes()
+        spoilt = sorted(expected(sim))[-20:]
+        for id_ in spoilt:  # one bit of each of the last lines
+            at = data.index(b'"text":', data.index(f'"id":"{id_}"'.encode())) + 12
+            with path.open("r+b") as file:
+                file.seek(at)
+                file.write(bytes([data[at] ^ 1]))
+        between.up()
+        assert run.capture.ended.wait(60)
+        report = run.stop()
+    error = run.capture.error
+    assert error is not None
+    assert error.exit_code == 4
+    assert "does not hold what was written" in str(error)
+    assert "bieber-tui recover" in str(error)
+    documents = collection(direct).find({}, {"id": 1, "text": 1})
+    texts = {post.id: post.text for post in (decode(sent.raw) for sent in whole(sim))}
+    assert all(texts[document["id"]] == document["text"] for document in documents)
+    assert report["run"]["pending"] >= len(spoilt)

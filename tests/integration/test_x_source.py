@@ -270,3 +270,23 @@ def test_a_proxy_of_the_environment_is_used_and_a_token_in_the_clear_is_warned_o
         assert running.stop() < 2
     assert x.connects[0].headers["host"] == "x.invalid"
     assert any("not https" in event for event in running.tape.events)
+
+
+def test_an_announced_deletion_is_handed_over_in_order_and_is_no_delivered_line(x):
+    def script(wire):
+        wire.chunked()
+        wire.posts(1)
+        wire.chunk(
+            b'{"data":{"delete":{"tweet":{"id":"1","author_id":"2"},"event_at":"2026-01-01T00:00:00Z"}}}\r\n'
+        )
+        wire.chunk(
+            b'{"data":{"user_suspend":{"user":{"id":"7"}}}}\r\n{"data":{"withheld":{"tweet":{"id":"1"}}}}\r\n'
+        )
+        wire.posts(2)
+        wire.hold()
+
+    x.scripts.append(script)
+    with Running(XSource(settings(x), "bieber"), Tape()) as running:
+        wait_for(lambda: len(running.tape.lines) == 2)
+    assert running.tape.lines == [post(1), post(2)]
+    assert running.tape.deletions == [("1", ""), ("", "7")]

@@ -109,9 +109,11 @@ def judge(
     documents: Sequence[Mapping[str, Any]] | None = None,
     *,
     complete: bool = False,
+    backfill: bool = False,
 ) -> Figures:
     """Compare all of it. `complete`: the last run has read to the end, and its store has everything.
 
+    `backfill`: gaps were filled by search, so that more lines were delivered than the connections carried.
     Raises Disagreement.
     """
     kept = read(data_dir)
@@ -126,7 +128,7 @@ def judge(
         elif record.kind in LINES:
             lines[record.connection].append(record)
     wire = _Wire(kept, lines, faults)
-    wire.compare(lost, complete=complete)
+    wire.compare(lost, complete=complete, backfill=backfill or any(row.backfilled for row in kept.rows.values()))
     if faults:
         shown = faults[:20] + ([f"… and {len(faults) - 20} more"] if len(faults) > 20 else [])
         raise Disagreement("\n".join(shown))
@@ -213,12 +215,24 @@ def _gap_faults(kept: Kept) -> list[str]:
             faults.append(f"no gap between {before} and {run}")
             continue
         began = before.last_byte_at if before.last_byte_at is not None else before.started_at
-        new = around[0].reason.startswith(("crashed", "not running"))
-        if before.last_byte_at is None and around[0].start < before.started_at:
+        starts = _starts(kept.gaps, around[0])
+        went_on = not around[0].reason.startswith(("crashed", "not running"))  # one of the run before
+        if began in starts or (went_on and max(starts) >= began):
+            continue
+        if before.last_byte_at is None and min(starts) < began:
             continue  # it was open already, and that run never connected
-        if around[0].start != began if new else around[0].start < began:
-            faults.append(f"{around[0]} does not begin at {began}, the last durable byte of {before}")
+        faults.append(f"{around[0]} does not begin at {began}, the last durable byte of {before}")
     return faults
+
+
+def _starts(gaps: list[Gap], gap: Gap) -> list[float]:
+    """Where a gap begins, and each that ends where the next one begins: one that fell apart."""
+    starts = [gap.start]
+    for before in reversed(gaps[: gaps.index(gap)]):
+        if before.end != starts[-1]:
+            break
+        starts.append(before.start)
+    return starts
 
 
 @dataclass(slots=True)
@@ -230,7 +244,7 @@ class _Wire:
     faults: list[str]
     in_gaps: set[str] = field(default_factory=set)
 
-    def compare(self, lost: list[tuple[int, SentRecord]], *, complete: bool) -> None:
+    def compare(self, lost: list[tuple[int, SentRecord]], *, complete: bool, backfill: bool) -> None:
         """Note every fault, and the posts about the topic that are lost in gaps."""
         self._nothing_invented(lost)
         span_of = self._connections()
@@ -258,9 +272,8 @@ class _Wire:
             if self._missing(line):
                 self._lost(line, self._gaps_after(connection, span_of), complete=complete)
         life = self.kept.counters
-        backfilled = any(row.backfilled for row in self.kept.rows.values())
         for name in ("delivered", "matched", "quarantined"):
-            if not fewest[name] <= life[name] <= (float("inf") if backfilled else most[name]):
+            if not fewest[name] <= life[name] <= (float("inf") if backfill else most[name]):
                 self.faults.append(f"{name} is {life[name]}; the wire says {fewest[name]} to {most[name]}")
 
     def _nothing_invented(self, lost: list[tuple[int, SentRecord]]) -> None:

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from core.simulator.server import Simulator
 from tests.conftest import ROOT, FerretDB, free_port, wait_until
 from tests.integration.test_main_job import Program, collection, options, whole
+from tests.reliability.terminal import Terminal
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -113,12 +114,10 @@ def no_handshake(stage: Stage) -> Program:
 @state("connecting: the token is not given")
 def no_token(stage: Stage) -> Program:
     sim = stage.simulate("token1:no-answer")
-    keys = (
-        "--set",
-        f"x.consumer_key={sim.options.consumer_key}",
-        "--set",
-        f"x.consumer_secret={sim.options.consumer_secret}",
-    )
+    keys: list[str] = []
+    for name in ("consumer_key", "consumer_secret"):
+        (stage.folder / name).write_text(getattr(sim.options, name))
+        keys += ["--set", f"x.{name}=file:{stage.folder / name}"]
     return said(stage.run(*keys, token=""), "is connecting")
 
 
@@ -290,10 +289,38 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
             stage = Stage(Path(name), stack, lambda: own_server(Path(build.stdout.strip()), Path(name), stack))
             ended = stop(reach(stage), signal.SIGTERM, look=1.0)
-            print(
-                f"{words:<50} {ended.seconds:5.2f} s   exit code {ended.code}   CPU {ended.busy:4.0%}", flush=True
-            )
+            _tell(words, ended.seconds, ended.code, ended.busy)
+    for words, ui, key in ON_A_TERMINAL:
+        with tempfile.TemporaryDirectory() as name, Simulator(options(rate=100)) as sim:
+            _measure_on_a_terminal(words, Terminal(sim, Path(name) / "data", ui=ui), key)
     return 0
+
+
+ON_A_TERMINAL = (
+    ("the terminal is closed, no dashboard", False, b""),
+    ("the terminal is closed, dashboard", True, b""),
+    ("dashboard, the query's dialog open", True, b"k"),
+    ("dashboard, the filter open", True, b"/"),
+)
+
+
+def _measure_on_a_terminal(words: str, on: Terminal, key: bytes) -> None:
+    on.until(lambda: b"LIVE" in on.seen or b"is live" in on.seen)
+    os.write(on.ours, key)
+    before, look = cpu(on.pid), time.monotonic() + 1.0
+    on.until(lambda: time.monotonic() > look)
+    busy, began = cpu(on.pid) - before, time.monotonic()
+    if key:
+        os.kill(on.pid, signal.SIGTERM)
+    else:
+        on.close()
+    code = on.end()
+    _tell(words, time.monotonic() - began, code, busy)
+    on.close()
+
+
+def _tell(words: str, seconds: float, code: int, busy: float) -> None:
+    print(f"{words:<50} {seconds:5.2f} s   exit code {code}   CPU {busy:4.0%}", flush=True)
 
 
 def own_server(binary: Path, folder: Path, stack: ExitStack) -> FerretDB:

@@ -27,14 +27,14 @@ PATIENCE = 60.0
 class Terminal:
     """A pseudo-terminal with the program on it, and all that it has written there."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, **environ: str) -> None:
         self.ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BIEBER_TUI_")}
         self.program = subprocess.Popen(
             [sys.executable, "-m", "tui.cli", *arguments],
             stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, start_new_session=True,
-            env={**kept, "TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none"},
+            env={**kept, "TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none", **environ},
         )  # fmt: skip
         os.close(theirs)
         self.seen = b""
@@ -73,8 +73,8 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*arguments: str) -> Iterator[Terminal]:
-    on = Terminal(*arguments)
+def terminal(*arguments: str, **environ: str) -> Iterator[Terminal]:
+    on = Terminal(*arguments, **environ)
     try:
         yield on
     finally:
@@ -89,7 +89,8 @@ def test_a_refusal_stays_on_the_screen_until_q_and_ends_with_its_exit_code(tmp_p
     with (
         Simulator(SimulatorOptions(rate=5)) as simulator,
         terminal(
-            "--set", f"x.base_url={simulator.url}", "--set", "x.bearer_token=wrong", "--data-dir", str(tmp_path), *limit
+            "--set", f"x.base_url={simulator.url}", "--data-dir", str(tmp_path), *limit,
+            BIEBER_TUI_X__BEARER_TOKEN="wrong",
         ) as on,
     ):  # fmt: skip
         on.until(b"STOPPED")

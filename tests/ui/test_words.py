@@ -42,6 +42,7 @@ def test_a_length_of_time(seconds, said):
         (Health("x", SourceState.WAITING, wait_until=NOW - 1, reason="connection refused"),
          "▲ WAITING 0 s (connection refused)"),
         (Health("x", SourceState.PAUSED), "‖ PAUSED by you"),
+        (Health("x", SourceState.BLOCKED, reason="disk full"), "■ BLOCKED: disk full"),
         (Health("x", SourceState.STOPPED, reason="token refused"), "■ STOPPED: token refused"),
         (Health("x", SourceState.CONNECTING), "◌ CONNECTING"),
         (Health("x", SourceState.STARTING), "◌ CONNECTING"),

@@ -197,6 +197,26 @@ def test_a_page_moves_the_place_and_the_counts_with_the_posts(journal):
     reader.close()
 
 
+def test_a_bound_that_comes_after_the_fill_says_nothing_of_what_was_fetched(journal):
+    session = journal.begin_session(0.0, "x", "bieber")
+    note(journal, session, GapMark(10.0, "cut", last_id="100"), GapMark(12.0))
+    journal.end_fill(1, "yes", "", "150")  # nothing had been seen after it: all that there was up to 150
+    note(journal, session, AfterMark("200"))
+    assert told(journal, "first_id") == [("150",)]
+    note(journal, session, GapMark(20.0, "cut", last_id="210"), GapMark(22.0), AfterMark("300"))
+    journal.end_fill(2, "yes", "", "")  # the bound came while the fill asked without one, and found nothing
+    assert told(journal, "first_id") == [("150",), ("",)]
+    note(journal, session, AfterMark("310"))
+    assert told(journal, "first_id") == [("150",), ("",)]
+
+
+def test_a_fill_that_could_not_begin_leaves_the_bound(journal):
+    session = journal.begin_session(0.0, "x", "bieber")
+    note(journal, session, GapMark(10.0, "cut", last_id="100"), GapMark(12.0), AfterMark("200"))
+    journal.end_fill(1, "no", "credits", "")
+    assert told(journal, "filled", "why", "first_id") == [("no", "credits", "200")]
+
+
 def test_a_journal_of_the_first_version_keeps_its_gaps(tmp_path):
     path = tmp_path / "journal.sqlite"
     db = sqlite3.connect(path)

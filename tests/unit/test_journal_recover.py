@@ -16,7 +16,7 @@ import pytest
 
 from core.errors import JournalError
 from core.ingest import text_hash
-from core.journal import Batch, Entry, GapMark, Journal, Rejected, Settled, Tally
+from core.journal import Batch, Entry, Forgetting, GapMark, Journal, Rejected, Settled, Tally
 from core.journal import recover as recover_module
 from core.journal.pages import TABLE_LEAF, Damaged, Pages
 from core.journal.progress import FILE_NAME as PROGRESS
@@ -327,6 +327,43 @@ def test_a_lost_post_that_the_store_has_stays_counted(ended, pages_of, tmp_path)
     assert recovered.known_lost > 0
     assert recovered.tallies["x"] == tally_of(ended)
     agrees(folder)
+
+
+@pytest.mark.parametrize("table", ["sink_cursors", "settled"])
+def test_a_stores_position_survives_the_loss_of_its_page(ended, tmp_path, table):
+    """What was noted beside the journal stands in; without it the store is sent everything again."""
+    folder = shutil.copytree(ended, tmp_path / "data")
+    with closing(sqlite3.connect(folder / NAME)) as db:
+        root = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
+    with (folder / NAME).open("r+b") as file:
+        file.seek((root - 1) * PAGE)
+        file.write(bytes(PAGE))
+    without = shutil.copytree(folder, tmp_path / "without")
+    (without / PROGRESS).unlink()
+    recover(folder, hash_of, NOW)
+    with Journal(folder) as journal:
+        assert (journal.sink_cursor("mongo"), journal.settled("mongo")) == (50, {"x": Settled(47, 3)})
+    agrees(folder)
+    notes = recover(without, hash_of, NOW).notes
+    assert "everything is sent to them again" in notes[0]
+    with Journal(without) as journal:
+        assert (journal.sink_cursor("mongo"), journal.settled("mongo")) == (0, {})
+
+
+def test_posts_that_were_forgotten_are_not_lost(ended, tmp_path):
+    folder = shutil.copytree(ended, tmp_path / "data")
+    with Journal(folder) as journal:
+        forgetting = Forgetting(journal)
+        forgetting.erase("posts", forgetting.lines_of_post("posts", "x", "id70"), [])
+        forgetting.erase("posts", forgetting.lines_of_post("posts", "x", "id10"), [])
+        tally = journal.tallies()["x"]
+    with (folder / NAME).open("r+b") as file:
+        file.seek(30)
+        file.write(b"\xff\xff")
+    recovered = recover(folder, hash_of, NOW)
+    assert recovered.lost == {"x": 0, "bluesky": 0}
+    assert recovered.tallies["x"] == tally
+    assert ("x", "id70") not in posts_of(folder)
 
 
 def test_a_lost_end_is_an_open_gap_and_no_number_is_given_twice(killed, tmp_path):

@@ -7,15 +7,21 @@ from core.events import EventLog
 from core.feed import Feed
 from core.health import SourceState
 from core.ingest import Ingest
-from core.journal import Journal
+from core.journal import Journal, Tombstones
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.post import Post
+from core.privacy import Privacy
 from core.query import parse_topic
 from core.rates import RateHistory
 from core.settings import Settings
+from core.sources import people
 from core.windows import Windows
 from tests.clock import HeldClock
+
+
+def decode(raw: bytes) -> Post:
+    return Post(source="x", id=raw.decode(), text="music")
 
 
 class Desk:
@@ -34,7 +40,7 @@ class Desk:
             self.journal.begin_session(self.clock.now(), "x"),
             self.connection,
             queue,
-            lambda raw: Post(source="x", id=raw.decode(), text="music"),
+            Privacy("x", decode, people("x"), Tombstones(b"", frozenset())),
             parse_topic("music"),
             Ledger({}, None),
             Feed(100),
@@ -131,3 +137,14 @@ def test_a_keep_alive_moves_it_once_all_that_came_before_is_durable(tmp_path):
     desk.ingest.step()
     assert desk.ingest.step() == 0
     assert desk.killed() == [(1003.0, None, CRASHED)]
+
+
+def test_a_connection_that_ends_behind_the_last_post_that_was_asked_for_moves_nothing(tmp_path):
+    """What came between that post and the end of the connection was not taken: it is in the gap too."""
+    desk = Desk(tmp_path, max_posts=2)
+    desk.at(1001.0).connection.report(SourceState.LIVE)
+    desk.at(1002.0).hear("1", "2").at(1003.0).hear("3")
+    desk.connection.report(SourceState.WAITING, "the connection was cut")
+    desk.ingest.step()
+    desk.ingest.step()
+    assert desk.killed() == [(1002.0, None, CRASHED)]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from core.post import Author, Post, Ref
 from core.sinks.base import StoredRow
-from core.sinks.mongodb_document import MAX_BYTES, document, encode
+from core.sinks.mongodb_document import MAX_BYTES, MOST_ITEMS, MOST_NAMES, document, encode
 from tests.conftest import make_row
 
 
@@ -164,3 +164,33 @@ def test_every_post_has_a_document(post: Post, received_at: float, seq: int, raw
     assert all("." not in name and "\0" not in name and name[:1] not in ("", "$") for name in stored["metrics"])
     if not any("\ud800" <= character <= "\udfff" for character in post.text):
         assert stored["text"] == post.text
+
+
+def test_no_more_names_than_a_server_can_compare() -> None:
+    many = {f"count_{number}": number for number in range(MOST_NAMES + 1)}
+    some = decoded(of(Post(source="x", id="1", text="t", metrics=many)))
+    assert some["metrics"] == dict(list(many.items())[:MOST_NAMES])
+    assert some["cut"] == ["metrics"]
+    del many["count_0"]
+    every = decoded(of(Post(source="x", id="1", text="t", metrics=many)))
+    assert every["metrics"] == many
+    assert "cut" not in every
+
+
+def test_whatever_field_is_too_large_is_given_up() -> None:
+    large = "l" * (MAX_BYTES + 1)
+    for field, value in {"lang": large, "edit_of": large, "author": Author(name=large), "tags": (large,)}.items():
+        some = decoded(of(Post(source="x", id="1", text="t" * 1000, **{field: value})))
+        assert not some[field]
+        assert field in some["cut"]
+
+
+@pytest.mark.parametrize("field", ["tags", "mentions", "links", "refs"])
+def test_no_longer_list_than_a_server_takes_in_time(field: str) -> None:
+    items = [Ref("quoted", str(n)) if field == "refs" else str(n) for n in range(MOST_ITEMS + 1)]
+    some = decoded(of(Post(source="x", id="1", text="t", **{field: tuple(items)})))
+    assert len(some[field]) == MOST_ITEMS
+    assert some["cut"] == [field]
+    every = decoded(of(Post(source="x", id="1", text="t", **{field: tuple(items[1:])})))
+    assert len(every[field]) == MOST_ITEMS
+    assert "cut" not in every

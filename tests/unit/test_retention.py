@@ -16,7 +16,19 @@ from core.clock import SystemClock
 from core.crashpoint import Point
 from core.delivery import Delivery
 from core.events import EventLog
-from core.journal import Batch, Entry, Journal, Rejected, Retention, Settled, Space, Tally, compact
+from core.journal import (
+    Batch,
+    Deletion,
+    Entry,
+    Forgetting,
+    Journal,
+    Rejected,
+    Retention,
+    Settled,
+    Space,
+    Tally,
+    compact,
+)
 from core.journal.recover import recover
 from core.journal.retention import STEP_BYTES, STEP_ROWS
 from core.units import Keep
@@ -93,6 +105,23 @@ def test_a_removed_post_that_comes_again_is_a_duplicate_for_ever(journal):
     with closing(sqlite3.connect(journal.path)) as db, db:
         assert db.execute("SELECT id, raw FROM versions").fetchall() == [("id5", b"other text")]
     assert journal.tallies()["x"].repeated == 3
+
+
+def test_the_deletion_of_a_removed_post_still_reaches_the_store(journal):
+    """The source announces it long after the journal has let the post go: the store is asked to give it up."""
+    fill(journal, 100)
+    journal.settle("mongo", 100, {"x": Settled(100, 0)})
+    run(Retention(journal, Keep(age=DAY)), 1e12)
+    session = journal.begin_session(0.0, "x")
+    journal.commit(Batch("x", deletions=[Deletion(1e9, post="id5"), Deletion(1e9, post="never seen")]), session)
+    forgetting = Forgetting(journal)
+    asked = forgetting.asked()
+    assert [subject.id for subject in asked] == ["id5"]
+    forgetting.done_in_journal(asked)
+    assert [subject.id for subject in forgetting.asked_of("mongo")] == ["id5"]
+    assert forgetting.forgotten() == {"x": 1}
+    with closing(sqlite3.connect(journal.path)) as db:
+        assert db.execute("SELECT count(*), sum(id = 'id5') FROM removed").fetchone() == (99, 0)
 
 
 def test_it_stays_within_its_size_and_the_newest_stay(journal):

@@ -1,6 +1,9 @@
 """Every setting has one name and three spellings, and a wrong one is refused in words, never with a secret."""
 
+import pickle
+
 import pytest
+from pydantic import ValidationError
 
 from core import settings
 from core.errors import ConfigError
@@ -86,3 +89,69 @@ def test_every_setting_is_described():
     fixed = {"source", "keywords", "topic", "store", "data_dir", "x.base_url", "x.bearer_token", "x.backfill"}
     assert fixed <= {*names}
     assert all(words for _, _, words in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x.bearer_token", "s3cret"),
+        ("x.consumer_key", "s3cret"),
+        ("x.consumer_secret", "s3cret"),
+        ("store", "mongodb://user:s3cret@h/db"),
+        ("store", "mongodb://user:s3/cret@h/db"),
+        ("store", "mongodb://h/db?tls=true&tlsCertificateKeyFilePassword=s3cret"),
+    ],
+)
+def test_a_secret_is_refused_on_the_command_line_without_repeating_it(name, value):
+    with pytest.raises(ConfigError) as caught:
+        settings.refuse_secrets({name: value})
+    assert "s3cret" not in str(caught.value)
+    assert f"BIEBER_TUI_{name.upper().replace('.', '__')}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x.bearer_token", "file:/run/secrets/token"),
+        ("store", "file:/run/secrets/store"),
+        ("store", "mongodb://127.0.0.1:27017/db?authSource=admin"),
+        ("topic", "a://b:c@d"),
+        ("x.nothing", "1"),
+        ("store", None),
+    ],
+)
+def test_what_holds_no_secret_may_be_given_on_the_command_line(name, value):
+    settings.refuse_secrets({name: value})
+
+
+def test_settings_are_not_written_out_by_pickle_and_errors_show_no_value():
+    loaded = settings.load({"x.bearer_token": "s3cret"})
+    with pytest.raises(TypeError, match="pickled"):
+        pickle.dumps(loaded)
+    assert "s3cret" not in f"{loaded} {loaded!r} {loaded.model_dump()} {loaded.model_dump_json()} {vars(loaded)}"
+    with pytest.raises(ValidationError) as caught:
+        settings.Settings(x={"bearer_token": ["s3cret"]})
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('topic = "jazz"\n[x]\nbearer_token = "s3cret"', True),
+        ('store = "mongodb://u:s3cret@h/db"', True),
+        ('store = "mongodb://h/db"\n[x]\nbearer_token = "file:/run/secrets/token"', False),
+        ('topic = "jazz"', False),
+        ("= =", False),
+    ],
+)
+def test_a_profile_with_a_secret_that_others_can_read_is_told(tmp_path, text, told):
+    path = tmp_path / "lab.toml"
+    path.write_text(text)
+    path.chmod(0o644)
+    words = settings.open_secrets("lab")
+    assert bool(words) is told
+    assert "s3cret" not in words
+    assert not told or f"chmod 600 {path}" in words
+    path.chmod(0o600)
+    assert settings.open_secrets("lab") == ""
+    assert settings.open_secrets(None) == settings.open_secrets("nowhere") == ""

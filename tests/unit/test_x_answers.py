@@ -233,6 +233,14 @@ def test_a_cap_inside_of_the_stream_is_given_up(bare):
     assert "Usage" in ending.hint
 
 
+@pytest.mark.parametrize("half", [r"\ud800", r"\uDfFf \ud83d\ude00", r"\\ud800", r"\\\ud800"])
+def test_half_a_surrogate_does_not_hide_an_error_object(half):
+    line = b'{"errors":[{"title":"%s","disconnect_type":"SlowReader"}]}' % half.encode()
+    ending = answers.in_stream(line)
+    assert ending is not None
+    assert "too slowly" in ending.reason
+
+
 @pytest.mark.parametrize(
     ("type_", "words"), [("credits-depleted", "credits"), ("client-forbidden", "access level")]
 )

@@ -14,7 +14,7 @@ from core.snapshot import Gap
 from core.sources.base import Missing
 from core.sources.x.answers import Failed
 from core.sources.x.decode import decode
-from core.sources.x.filling import COVERED, NO_RETWEETS
+from core.sources.x.filling import COVERED, LOOKS, NO_RETWEETS, NOT_YET
 from core.sources.x.search import Span, id_at, moment_of, number, read_page
 from core.sources.x.source import XSource
 from tests.x_server import TOKEN, ScriptedX, SkippingClock
@@ -194,6 +194,32 @@ def test_what_an_earlier_gap_has_brought_is_not_bought_again(x):
     result, _ = fill(x, missing=Missing(gap, covered=str(FIRST)))
     assert (result.filled, result.why) == ("yes", COVERED)
     assert asked(x) == []
+
+
+def test_what_an_earlier_gap_has_brought_of_it_is_left_out(x):
+    gap = Gap("x", NOW - 100, NOW - 90, "cut", keywords="bieber", last_id=str(LAST), first_id=str(FIRST))
+    covered = id_at(NOW - 70)
+    fill(x, KNOWN, answers(page(FIRST)), missing=Missing(gap, covered=str(covered)), backfill_overlap=2)
+    assert asked(x)[-1]["since_id"] == str(covered - (2000 << 22))  # but for the overlap
+
+
+def test_search_is_waited_for_once_and_not_when_the_gap_is_tried_again(x):
+    unknown = answers(page())
+    result, _ = fill(x, *[unknown] * (LOOKS + 1))
+    assert (result.filled, result.why, result.retry) == ("no", NOT_YET, True)
+    gap = Gap(
+        "x", NOW - 100, NOW - 90, "cut", why=NOT_YET, keywords="bieber", last_id=str(LAST), first_id=str(FIRST)
+    )
+    result, outlet = fill(x, answers(page(LAST + 1)), gap=gap)
+    assert result.filled == "yes"
+    assert outlet.posts == [[str(LAST + 1)]]
+
+
+def test_a_post_of_other_keywords_is_not_looked_for(x):
+    gap = Gap("x", NOW - 100, NOW - 90, "cut", keywords="before", last_id=str(LAST), first_id=str(FIRST))
+    result, _ = fill(x, answers(page(LAST + 1)), gap=gap)
+    assert result.filled == "yes"
+    assert [one["query"] for one in asked(x)] == ["before", "before"]
 
 
 def test_a_gap_without_a_post_before_it_begins_with_its_time(x):

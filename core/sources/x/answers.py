@@ -103,8 +103,8 @@ def of_http(status: int, phrase: str, headers: Mapping[str, str], body: bytes, n
     """What an HTTP answer other than the wanted one means. `now` is in seconds since 1970."""
     problem = _problem_in(_object_in(body))
     said = _said(problem)
-    phrase = phrase or (HTTPStatus(status).phrase if status in list(HTTPStatus) else "")
-    reason = " ".join(f"X answered {status} {_short(phrase)}".split()) + (f": {said}" if said else "")
+    phrase = short(phrase) or (HTTPStatus(status).phrase if status in list(HTTPStatus) else "")
+    reason = " ".join(f"X answered {status} {phrase}".split()) + (f": {said}" if said else "")
     segment = _segment(problem)
     issue = problem.get("connection_issue")
 
@@ -115,7 +115,7 @@ def of_http(status: int, phrase: str, headers: Mapping[str, str], body: bytes, n
         where = headers.get("Location", "")
         return Ending(
             Kind.REFUSED,
-            f"{reason}, a redirect to {_short(where) or 'nowhere'}",
+            f"{reason}, a redirect to {short(where) or 'nowhere'}",
             f"Redirects are not followed, so that the token goes to no other host. {MEND_URL}",
         )
     if status in (420, 429):
@@ -226,7 +226,7 @@ def of_failure(error: BaseException, where: str) -> Ending:
             case OSError() if "CA certificate bundle" in str(cause):
                 return Ending(
                     Kind.REFUSED,
-                    f"the certificates to trust cannot be read: {_short(str(cause))}",
+                    f"the certificates to trust cannot be read: {short(str(cause))}",
                     "The variable REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) must name a file that exists.",
                 )
             case OSError() if cause.strerror:
@@ -300,10 +300,10 @@ def _said(problem: Mapping[str, Any]) -> str:
         value = problem.get(key)
         if isinstance(value, str) and value and value not in words:
             words.append(value)
-    return _short(", ".join(words))
+    return short(", ".join(words))
 
 
-def _short(text: str, longest: int = 300) -> str:
+def short(text: str, longest: int = 300) -> str:
     """Words from outside for one line of a log: no control characters, not too long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * longest]).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
@@ -311,7 +311,7 @@ def _short(text: str, longest: int = 300) -> str:
 
 def _words(error: Exception, attribute: str) -> str:
     """What an error says: not every error of a kind has the attribute that its kind documents."""
-    return _short(str(getattr(error, attribute, None) or error))
+    return short(str(getattr(error, attribute, None) or error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

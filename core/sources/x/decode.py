@@ -22,6 +22,7 @@ from core.post import Author, Post, Ref, RefKind
 
 SOURCE = "x"
 LONGEST_ID = 100  # characters; X's ids have 19 digits
+LONGEST_LANGUAGE = 100  # characters; RFC 5646 asks for 35
 LARGEST_NUMBER = 2**63 - 1  # what every store can hold
 
 
@@ -109,9 +110,7 @@ def decode(raw: bytes) -> Post:
         raise Undecodable("the line holds no post: `data` is missing or no object")
     id = _id(tweet.id)
     if not id:
-        raise Undecodable("the post has no id")
-    if len(id) > LONGEST_ID:
-        raise Undecodable("the post's id is too long to be one")
+        raise Undecodable("the post has no id, or one that is too long")
     return _post(id, tweet, item.includes or _Includes())
 
 
@@ -148,7 +147,7 @@ def _post(id: str, tweet: _Tweet, includes: _Includes) -> Post:
         text=text,
         created_at=_moment(tweet.created_at),
         author=_author(_id(tweet.author_id), includes),
-        lang=tweet.lang or "",
+        lang=tweet.lang if tweet.lang and len(tweet.lang) <= LONGEST_LANGUAGE else "",
         tags=tags,
         mentions=mentions,
         links=links,
@@ -160,10 +159,11 @@ def _post(id: str, tweet: _Tweet, includes: _Includes) -> Post:
 
 
 def _id(value: int | str | None) -> str:
-    """An id as a string: older captures hold numbers."""
+    """An id as a string (older captures hold numbers); empty when it is too long to be one."""
     if isinstance(value, int):
-        return str(value) if abs(value) <= 10**LONGEST_ID else ""
-    return value.strip() if value else ""
+        return str(value) if abs(value) < 10**LONGEST_ID else ""
+    id = value.strip() if value else ""
+    return id if len(id) <= LONGEST_ID else ""
 
 
 def _text(tweet: _Tweet) -> str:

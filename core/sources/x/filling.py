@@ -66,14 +66,17 @@ class Bound:
 
 
 class Filling:
-    """The fill of one gap; `run` is to be called once."""
+    """The fill of one gap; `run` is to be called once. `keywords` are those in force now."""
 
-    def __init__(self, x: XSettings, search: Search, clock: Clock, missing: Missing, outlet: FillOutlet) -> None:
+    def __init__(
+        self, x: XSettings, search: Search, clock: Clock, missing: Missing, outlet: FillOutlet, keywords: str
+    ) -> None:
         self._x = x
         self._search = search
         self._clock = clock
         self._gap = missing.gap
         self._outlet = outlet
+        self._keywords = keywords
         self._bound = Bound.of(x, missing)
         self._room = self._bound.room
         self._fetched = missing.gap.fetched
@@ -196,6 +199,8 @@ class Filling:
         first = number(gap.first_id)
         if first is None or gap.reached or gap.why == NOT_YET:
             return True
+        if gap.keywords != self._keywords:
+            return True  # that post may be one of the new keywords, which the old ones do not find
         only = Span(first - 1, first + 1)
         for look in range(LOOKS + 1):
             if look:

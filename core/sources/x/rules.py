@@ -17,7 +17,7 @@ import tweepy
 from core import crashpoint
 from core.crashpoint import Point
 from core.errors import QueryError, SourceRefused
-from core.sources.x.answers import Ending, Failed, Kind
+from core.sources.x.answers import Ending, Failed, Kind, short
 from core.sources.x.backoff import Schedule
 from core.sources.x.stream import Answer, XClient
 
@@ -171,6 +171,6 @@ def _errors(body: dict[str, Any]) -> list[dict[str, Any]]:
 def _details(error: dict[str, Any]) -> str:
     details = error.get("details")
     if isinstance(details, list) and details:
-        return " ".join("; ".join(str(detail) for detail in details).split())[:500]
+        return short("; ".join(str(detail) for detail in details), 500)
     words = error.get("detail") or error.get("message") or error.get("id") or error.get("title")
-    return " ".join(str(words or "it does not say why").split())[:500]
+    return short(str(words or "it does not say why"), 500)

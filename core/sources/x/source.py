@@ -29,6 +29,7 @@ from core.sources.x.answers import Ending, Failed, Kind
 from core.sources.x.auth import Credentials
 from core.sources.x.backoff import HEALTHY_AFTER, Backoff, ConnectBudget
 from core.sources.x.decode import decode, matching_rules
+from core.sources.x.deletes import announced
 from core.sources.x.filling import Filling
 from core.sources.x.framing import Lines
 from core.sources.x.memory import Left, Memory
@@ -151,7 +152,7 @@ class XSource:
         breaker.reset()
         with self._client(breaker, SearchClient) as client:
             search = Search(client, self._credentials, breaker, self._clock, self._random, outlet.progress)
-            return Filling(self._x, search, self._clock, missing, outlet).run()
+            return Filling(self._x, search, self._clock, missing, outlet, self._keywords).run()
 
     def probe(self) -> list[str]:
         """Ask X for our rules: free, and it needs the same token and access as the stream."""
@@ -343,6 +344,10 @@ class _Connection:
             if control := answers.in_stream(line):
                 self._take_leave(control)
                 continue
+            if news := announced(line):
+                if any(news):
+                    self._outlet.deleted(post=news.post, author=news.author)
+                continue
             if self._quiet:
                 self._quiet = False
                 self._outlet.report(SourceState.LIVE, "posts again")
@@ -410,7 +415,12 @@ def _check_url(url: str) -> None:
         parts = urlsplit(url)
         _ = parts.port  # raises when it is no number
         if parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment:
-            return
+            if "@" not in parts.netloc:
+                return
+            raise ConfigError(
+                "x.base_url holds a user name or a password, and it is shown in messages",
+                "X knows no such login: take it out. A proxy's password belongs into the variable HTTPS_PROXY.",
+            )
     except ValueError:
         pass
     raise ConfigError(
