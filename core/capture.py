@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 
 from core import crashpoint, sinks, sources
@@ -493,23 +494,22 @@ class Capture:
         """Count what earlier runs have received in the last hour, beside all that matters more."""
         earlier = Windows(self._started_at)
         earlier.ignore((self._settings.keywords, self._settings.topic))
-        reader = self._journal.reader()
         try:
-            rows = reader.rows_since(self._source.name, self._started_at - LENGTH)
-            for number, row in enumerate(rows):
-                if self._closing.is_set():
-                    return
-                if number >= ROWS_READ_BACK:
-                    earlier.cut_short()
-                    break
-                if row.seq <= self._first_of_run:
-                    earlier.add(self._source.decode(row.raw), row.received_at)
-            rows.close()
+            with (
+                closing(self._journal.reader()) as reader,
+                closing(reader.rows_since(self._source.name, self._started_at - LENGTH)) as rows,
+            ):
+                for number, row in enumerate(rows):
+                    if self._closing.is_set():
+                        return
+                    if number >= ROWS_READ_BACK:
+                        earlier.cut_short()
+                        break
+                    if row.seq <= self._first_of_run:
+                        earlier.add(self._source.decode(row.raw), row.received_at)
             self._earlier = earlier
         except (JournalError, Undecodable) as error:
             self._events.add(Level.WARNING, f"the window begins with this run: {error}")
-        finally:
-            reader.close()
 
     def _watch_numbers(self, now: float) -> None:
         """Bring the window up to date, and tell of spikes."""

@@ -24,6 +24,11 @@ from core.sinks.base import StoredRow
 
 ROOT = Path(__file__).parent.parent
 
+# Programs that the tests start are to hear every signal, also when the tests themselves run under nohup.
+for _signal in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, signal.SIG_DFL)
+
 # No test depends on a clock being fast. In CI the same inputs are tried in every run; elsewhere new ones are.
 hypothesis.settings.register_profile("promises", deadline=None, derandomize=os.environ.get("CI") == "true")
 hypothesis.settings.load_profile("promises")

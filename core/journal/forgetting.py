@@ -321,11 +321,12 @@ def _bury(db: sqlite3.Connection, source: str, kind: Kind, id: str) -> None:
     db.execute("INSERT OR IGNORE INTO tombstones VALUES (?)", (mark(_key(db), kind, source, id),))
 
 
-def drop_target(db: sqlite3.Connection, target: str) -> None:
-    """That sink is known no more, and is asked for nothing."""
-    for table in ("forget_at", "forget_posts", "forgotten"):
-        db.execute(f"DELETE FROM {table} WHERE target = ?", (target,))  # noqa: S608
+def drop_target(db: sqlite3.Connection, target: str) -> bool:
+    """That sink is known no more, and is asked for nothing. False when it was asked for nothing."""
+    tables = ("forget_at", "forget_posts", "forgotten")
+    dropped = [db.execute(f"DELETE FROM {table} WHERE target = ?", (target,)).rowcount for table in tables]  # noqa: S608
     _drop_finished(db)
+    return any(dropped)
 
 
 def _drop_keys(db: sqlite3.Connection, posts: Sequence[tuple[str, str]]) -> list[tuple[int, str]]:

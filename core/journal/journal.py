@@ -304,8 +304,8 @@ class Journal:
         with self._transaction() as db:
             known = db.execute("DELETE FROM sink_cursors WHERE target = ?", (target,)).rowcount
             db.execute("DELETE FROM settled WHERE target = ?", (target,))
-            drop_target(db, target)
-        return known > 0
+            asked = drop_target(db, target)
+        return known > 0 or asked
 
     def targets(self) -> list[str]:
         """The sinks that this journal has fed."""

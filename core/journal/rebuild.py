@@ -256,11 +256,12 @@ def _insert(db: sqlite3.Connection, source: str, span: Span) -> None:
 
 def _around(db: sqlite3.Connection, source: str, low: int, high: int) -> Span:
     """The span between the posts that are there before row `low` and after row `high`."""
+    # The plus: by the row's number and not by the source's index, which would be sorted for each span.
     before = db.execute(
-        "SELECT received_at, id FROM posts WHERE source = ? AND seq < ? ORDER BY seq DESC LIMIT 1", (source, low)
+        "SELECT received_at, id FROM posts WHERE +source = ? AND seq < ? ORDER BY seq DESC LIMIT 1", (source, low)
     ).fetchone()
     after = db.execute(
-        "SELECT received_at, id FROM posts WHERE source = ? AND seq > ? ORDER BY seq LIMIT 1", (source, high)
+        "SELECT received_at, id FROM posts WHERE +source = ? AND seq > ? ORDER BY seq LIMIT 1", (source, high)
     ).fetchone()
     began = db.execute("SELECT min(started_at) FROM sessions").fetchone()[0]
     start, last_id = before or (began if began is not None else 0.0, "")

@@ -129,7 +129,7 @@ def _whole(path: Path, progress: Progress | None) -> bool:
             check_progress(progress, capture[0] if capture else None, newest[0] if newest else 0, path)
         finally:
             db.close()
-    except (sqlite3.Error, UnicodeDecodeError, JournalDamaged):
+    except (sqlite3.Error, UnicodeDecodeError, JournalError):
         return False
     return True
 
@@ -221,7 +221,8 @@ def _check_ours(salvage: Salvage, path: Path) -> None:
     if not salvage.pages.has_header or not salvage.schema_read:
         return
     with suppress(Damaged):
-        if salvage.pages.header_number(68) != APPLICATION_ID:
+        # Its number may be what is damaged: tables of our names make it ours too.
+        if salvage.pages.header_number(68) != APPLICATION_ID and not salvage.has_our_tables:
             raise JournalError(
                 f"{path} is a SQLite file, but not a journal of bieber-tui", "It was left untouched."
             )
@@ -295,7 +296,10 @@ def _swap(path: Path, new: Path, aside: Path) -> None:
         os.link(path, aside)
     if wal_of(path).exists():
         # Before the new file is there: it would be taken for the new one's.
-        wal_of(path).rename(wal_of(aside))
+        if wal_of(path).stat().st_size:
+            wal_of(path).rename(wal_of(aside))
+        else:
+            wal_of(path).unlink()
     path.with_name(path.name + "-shm").unlink(missing_ok=True)
     _sync(path.parent)
     new.replace(path)

@@ -145,6 +145,11 @@ class Salvage:
         """Let go of the files."""
         self.pages.close()
 
+    @property
+    def has_our_tables(self) -> bool:
+        """Whether the schema names the tables that a journal has had from its first version on."""
+        return {"posts", "counters", "sink_cursors", "quarantine"} <= self._roots.keys()
+
     def lost_rows_of(self, name: str) -> bool:
         """Whether rows of a table may be missing."""
         return name in self.holes or name not in self._roots

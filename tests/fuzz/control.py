@@ -76,14 +76,14 @@ def rules(*bodies: bytes) -> None:
         listed(client)  # type: ignore[arg-type]
     assert client.asked <= 100
     try:
-        news = reconcile(client, "music")  # type: ignore[arg-type]
+        news = reconcile(client, "music").news  # type: ignore[arg-type]
     except (QueryError, SourceRefused) as error:
         assert error.message.isprintable()
         assert len(str(error)) < 2_000
     except Failed as failure:
         classified(failure.ending)
     else:
-        assert all(words.isprintable() for words in news)
+        assert all(words.isprintable() for words in news.news)
 
 
 def check(data: bytes) -> None:

@@ -24,10 +24,12 @@ ROOT = HERE.parent.parent
 CACHE = Path(os.environ.get("BIEBER_TUI_CACHE") or Path.home() / ".cache" / "bieber-tui") / "mutation"
 COPIED = ("core", "tui", "tests", "scripts", "pyproject.toml")
 
+ANY = "tests/unit/test_any_input.py"
+
 # A part: modules that are changed, and the tests, fast ones, that must notice.
 PARTS: dict[str, tuple[list[str], list[str]]] = {
     "counters": (["core/ledger.py", "core/counters.py"], ["tests/unit/test_ledger.py"]),
-    "framing": (["core/sources/x/framing.py"], ["tests/unit/test_x_framing.py", "tests/unit/test_fuzz_cases.py"]),
+    "framing": (["core/sources/x/framing.py"], ["tests/unit/test_x_framing.py", f"{ANY}::test_a_line_of_any_length_is_handed_out_once"]),
     "backoff": (["core/sources/x/backoff.py"], ["tests/unit/test_x_backoff.py"]),
     "answers": (["core/sources/x/answers.py"], ["tests/unit/test_x_answers.py"]),
     "connection": (["core/connection.py"], ["tests/unit/test_connection.py", "tests/unit/test_last_durable_byte.py"]),
@@ -93,7 +95,8 @@ def mutate(part: str, workers: int) -> tuple[int, list[Change]]:
     with log.open("w") as out:
         done = subprocess.run(
             [sys.executable, "-m", "mutmut", "run", "--max-children", str(workers)],
-            cwd=work, env={**os.environ, "CI": "true"}, stdout=out, stderr=out,
+            cwd=work, env={**os.environ, "CI": "true"}, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            start_new_session=True,
         )  # fmt: skip
     codes = {name: code for module in modules for name, code in _codes(work, module).items()}
     if done.returncode or not codes or None in codes.values():
@@ -105,6 +108,8 @@ def mutate(part: str, workers: int) -> tuple[int, list[Change]]:
                 shown = subprocess.run(
                     [sys.executable, "-m", "mutmut", "show", name],
                     cwd=work,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
                     capture_output=True,
                     text=True,
                     check=True,

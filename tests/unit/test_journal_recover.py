@@ -399,6 +399,21 @@ def test_a_journal_that_is_gone_is_begun_anew_as_the_same_capture(ended, tmp_pat
         assert [gap.end for gap in journal.gaps()] == [None, None]
 
 
+def test_a_journal_whose_own_number_is_damaged_is_recovered_and_a_foreign_file_is_not(ended, tmp_path):
+    folder = shutil.copytree(ended, tmp_path / "data")
+    with closing(sqlite3.connect(folder / NAME)) as db:
+        db.execute("PRAGMA application_id = 7")
+    assert recover(folder, hash_of, NOW).saved["posts"] == len(everything())
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    with closing(sqlite3.connect(foreign / NAME)) as db, db:
+        db.execute("CREATE TABLE posts (cookie)")
+    before = (foreign / NAME).read_bytes()
+    with pytest.raises(JournalError, match="not a journal"):
+        recover(foreign, hash_of, NOW)
+    assert (foreign / NAME).read_bytes() == before
+
+
 def test_a_row_that_is_not_what_was_written_goes_to_quarantine(ended, tmp_path):
     """One changed byte in a raw line, which no page tells of; and one in a row of before there were checksums."""
     folder = shutil.copytree(ended, tmp_path / "data")

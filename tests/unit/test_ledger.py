@@ -76,3 +76,36 @@ def test_an_imbalance_is_told_in_words():
     assert "delivered 2" in Counters(delivered=2).imbalance()
     assert "consumed 1" in Counters(1, 1).imbalance()
     assert "matched 1" in Counters(1, 1, 0, 1).imbalance()
+
+
+def test_what_is_forgotten_is_told_beside_the_equations():
+    """By source, in this run and over the life; what was unique stays counted."""
+    ledger = Ledger({"x": Tally(9, 9, 0, 5, 5, 0)}, {"x": Settled(5, 0)}, {"x": 2})
+    assert (ledger.totals.life.forgotten, ledger.totals.run.forgotten) == (2, 0)
+    ledger.committed("y", Tally(1, 1, 0, 1, 1, 0))
+    ledger.forgotten("x", 1)
+    ledger.forgotten("x", 1)
+    assert (ledger.totals.life.forgotten, ledger.totals.run.forgotten) == (4, 2)
+    assert ledger.totals.per_source["x"].forgotten == 2
+    assert ledger.totals.per_source["y"].forgotten == 0
+    assert ledger.totals.life.unique == 5
+    balanced(ledger)
+
+
+def test_answers_add_up_over_several_sources_and_batches():
+    ledger = Ledger({"x": Tally(9, 9, 0, 5, 5, 0), "y": Tally(1, 1, 0, 1, 1, 0)}, {})
+    ledger.settled({}, {"x": Settled(2, 1), "y": Settled(0, 1)})
+    ledger.settled({}, {"x": Settled(1, 0)})
+    assert (ledger.totals.life.unique, ledger.totals.life.duplicate, ledger.totals.life.pending) == (3, 2, 1)
+    ledger.committed("x", Tally(3, 3, 0, 3, 3, 0))
+    ledger.settled({"x": Settled(1, 0)}, {})
+    ledger.settled({"x": Settled(0, 1)}, {"x": Settled(1, 0)})
+    assert (ledger.totals.run.unique, ledger.totals.run.duplicate, ledger.totals.run.pending) == (1, 1, 1)
+    assert (ledger.totals.life.unique, ledger.totals.life.duplicate, ledger.totals.life.pending) == (5, 3, 1)
+    assert ledger.inserted == 9
+    balanced(ledger)
+
+
+def test_the_share_of_matched_posts():
+    assert Counters(10, 8, 2, 2, 6).match_rate == 0.25
+    assert Counters().match_rate is None

@@ -76,7 +76,8 @@ def test_an_existing_folder_is_never_changed_but_told(tmp_path):
 
 
 def test_a_file_of_somebody_else_that_others_read_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "file").touch(0o644)
+    (tmp_path / "file").touch()
+    (tmp_path / "file").chmod(0o644)  # whatever the umask
 
     def not_ours(*_):
         raise PermissionError(1, "Operation not permitted")

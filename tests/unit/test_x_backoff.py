@@ -158,3 +158,12 @@ def test_a_clock_that_goes_back_gives_no_connects_away():
         budget.take(1000.0)
     assert budget.wait(0.0) > 0
     assert budget.wait(10.0) > 0
+
+
+def test_a_budget_that_shrinks_below_what_was_taken_is_empty_and_not_more():
+    budget = ConnectBudget()
+    for _ in range(10):
+        budget.take(0.0)
+    budget.learn(25)
+    assert budget.tokens == 0.0
+    assert budget.wait(0.0) > 0

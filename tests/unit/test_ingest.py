@@ -1,0 +1,259 @@
+"""The writer, step by step: nothing is counted or shown before it is durable, and everything is counted once."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+
+import pytest
+
+from core.connection import Connection
+from core.counters import Counters
+from core.errors import JournalError, Undecodable
+from core.events import EventLog
+from core.feed import Feed
+from core.health import SourceState
+from core.ingest import QUARANTINE_REASON_LENGTH, SHOWN, Ingest, text_hash
+from core.journal import Journal, Tombstones
+from core.ledger import Ledger
+from core.lines import LineQueue
+from core.post import Post
+from core.privacy import Privacy
+from core.query import parse_topic
+from core.rates import RateHistory
+from core.settings import Settings
+from core.snapshot import Verdict
+from core.sources import people
+from core.windows import Windows
+from tests.clock import HeldClock
+
+NOW = 1_000_200.0
+
+
+def decode(raw: bytes) -> Post:
+    """`id text`, or what cannot be read."""
+    id_, _, text = raw.decode().partition(" ")
+    if not text:
+        raise Undecodable(f"no text: {'x' * 300}")
+    made = datetime.fromtimestamp(NOW - 3, UTC) if "dated" in text else None
+    return Post(source="x", id=id_, text=text, quoted_text="music" if "quoting" in text else "", created_at=made)
+
+
+class Desk:
+    """A writer in the test's hand."""
+
+    def __init__(self, folder, max_posts=None, wanted=lambda _: True, **settings):
+        self.clock = HeldClock(NOW)
+        self.journal = Journal(folder)
+        self.queue: LineQueue = LineQueue()
+        self.connection = Connection("x", self.queue, EventLog(self.clock), self.clock)
+        self.ledger, self.feed = Ledger({}, None), Feed(100)
+        self.rates, self.windows = RateHistory(NOW - 60), Windows(NOW - 60)
+        self.session = self.journal.begin_session(NOW, "x")
+        self.ingest = Ingest(
+            self.journal, self.session, self.connection, self.queue,
+            Privacy("x", decode, people("x"), Tombstones(b"", frozenset())), parse_topic("music"),
+            self.ledger, self.feed, self.rates, self.windows,
+            Settings(**{"journal": {"batch_age": 0.001}, **settings}), "x", max_posts=max_posts, wanted=wanted,
+        )  # fmt: skip
+
+    def hear(self, *lines: str, at: float = NOW, backfilled: bool = False) -> Desk:
+        for line in lines:
+            self.connection.deliver(line.encode(), at, backfilled=backfilled)
+        return self
+
+    def step(self) -> int:
+        return self.ingest.step()
+
+    @property
+    def run(self) -> Counters:
+        return self.ledger.totals.run
+
+    def shown(self):
+        return [(row.post.id, row.verdict) for row in self.feed.since(0)[0]]
+
+    def table(self, name: str, columns: str):
+        with sqlite3.connect(self.journal.path) as db:
+            return db.execute(f"SELECT {columns} FROM {name}").fetchall()
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path)
+
+
+def test_a_batch_is_judged_counted_and_shown_in_its_order(desk):
+    desk.hear("1 music", "2 jazz", "3", "1 music", "4 love music")
+    assert desk.step() == 5
+    assert desk.run == Counters(5, 4, 1, 3, 1, unique=2, duplicate=1)
+    assert desk.shown() == [
+        ("1", Verdict.MATCHED), ("2", Verdict.FILTERED), ("1", Verdict.DUPLICATE), ("4", Verdict.MATCHED)
+    ]  # fmt: skip
+    rows, last = desk.feed.since(0)
+    assert [row.seq for row in rows] == [1, 2, 3, 4]
+    assert last == 4
+    assert [row.matched for row in rows] == [("music",), (), ("music",), ("music",)]
+    assert {row.received_at for row in rows} == {NOW}
+    assert desk.ingest.committed_seq == desk.journal.last_seq() > 0
+    desk.hear("5 music").step()
+    assert [row.seq for row in desk.feed.since(4)[0]] == [5]
+    assert desk.ingest.batches == 2
+
+
+def test_rows_of_the_journal_hold_the_line_as_it_came(desk):
+    desk.hear("7 music é", at=NOW + 1.5).step()
+    desk.hear("8 old music", at=NOW + 2, backfilled=True).step()
+    rows = desk.journal.reader().rows_after(0, 10)
+    assert [(row.id, row.raw, row.received_at, row.matched, row.backfilled) for row in rows] == [
+        ("7", "7 music é".encode(), NOW + 1.5, ("music",), False),
+        ("8", b"8 old music", NOW + 2, ("music",), True),
+    ]
+    assert desk.table("posts", "id, text_hash") == [("7", text_hash("music é")), ("8", text_hash("old music"))]
+    assert [row.backfilled for row in desk.feed.since(0)[0]] == [False, True]
+
+
+def test_what_cannot_be_read_is_kept_with_a_short_reason(desk):
+    desk.hear("broken", at=NOW + 4).step()
+    [(received_at, reason, raw)] = desk.table("quarantine", "received_at, reason, raw")
+    assert (received_at, raw) == (NOW + 4, b"broken")
+    assert reason == ("no text: " + "x" * 300)[:QUARANTINE_REASON_LENGTH]
+    assert desk.run == Counters(1, 0, 1)
+    assert desk.shown() == []
+
+
+def test_other_posts_are_kept_only_when_asked(tmp_path):
+    for scope, kept in (("matched", []), ("all", [("2", b"2 jazz")])):
+        desk = Desk(tmp_path / scope, journal={"scope": scope, "batch_age": 0.001})
+        desk.hear("1 music", "2 jazz").step()
+        assert desk.table("filtered", "id, raw") == kept
+
+
+def test_quoted_text_counts_by_setting(tmp_path):
+    for quoted, matched in ((False, 0), (True, 1)):
+        desk = Desk(tmp_path / str(quoted), match={"quoted": quoted}, journal={"batch_age": 0.001})
+        desk.hear("1 quoting").step()
+        assert desk.run.matched == matched
+
+
+def test_a_line_that_the_capture_does_not_want_is_filtered_out(tmp_path):
+    desk = Desk(tmp_path, wanted=lambda raw: raw != b"2 music")
+    desk.hear("1 music", "2 music").step()
+    assert desk.shown() == [("1", Verdict.MATCHED), ("2", Verdict.FILTERED)]
+    assert desk.run == Counters(2, 2, 0, 1, 1, unique=1)
+
+
+def test_nothing_is_counted_or_shown_of_a_batch_that_was_not_written_and_it_is_tried_again(desk, monkeypatch):
+    def fail(*_):
+        raise JournalError("no room")
+
+    desk.hear("1 music", "2 jazz", "3")
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.journal, "commit", fail)
+        for _ in range(2):
+            with pytest.raises(JournalError):
+                desk.step()
+    assert desk.run == Counters()
+    assert desk.shown() == []
+    assert desk.ingest.waiting == len("1 music") + len("3")
+    assert desk.ingest.batches == 0
+    desk.hear("4 music")
+    assert desk.ingest.waiting == len("1 music") + len("3") + len("4 music")
+    assert desk.step() == 3
+    assert desk.run == Counters(3, 2, 1, 1, 1, unique=1)
+    assert desk.step() == 1
+    assert desk.run.unique == 2
+    assert desk.ingest.waiting == 0
+
+
+def test_with_scope_all_what_is_filtered_waits_too(tmp_path, monkeypatch):
+    desk = Desk(tmp_path, journal={"scope": "all", "batch_age": 0.001})
+    monkeypatch.setattr(desk.journal, "commit", lambda *_: (_ for _ in ()).throw(JournalError("no room")))
+    desk.hear("2 jazz")
+    with pytest.raises(JournalError):
+        desk.step()
+    assert desk.ingest.waiting == len("2 jazz")
+
+
+def test_the_run_takes_as_many_posts_as_it_was_asked_for_duplicates_and_others_included(tmp_path):
+    desk = Desk(tmp_path, max_posts=3)
+    assert not desk.ingest.full
+    desk.hear("1 music", "broken", "1 music")
+    desk.step()
+    assert not desk.ingest.full
+    desk.hear("2 jazz", "3 music", "4")
+    assert desk.step() == 3
+    assert desk.ingest.full
+    assert desk.run == Counters(4, 3, 1, 2, 1, unique=1, duplicate=1)
+
+
+def test_a_topic_that_is_exchanged_judges_the_next_batch(desk):
+    desk.hear("1 jazz").step()
+    desk.ingest.topic = parse_topic("jazz")
+    desk.hear("2 jazz").step()
+    assert desk.shown() == [("1", Verdict.FILTERED), ("2", Verdict.MATCHED)]
+
+
+def test_a_post_too_long_to_show_is_shown_cut_and_kept_whole(desk):
+    desk.hear("1 music " + "a" * (2 * SHOWN)).step()
+    [row] = desk.feed.since(0)[0]
+    assert len(row.post.text) == SHOWN
+    assert len(desk.journal.reader().rows_after(0, 1)[0].raw) > 2 * SHOWN
+
+
+def test_the_lag_is_that_of_the_newest_post_with_a_time_and_not_of_a_fill(desk):
+    desk.hear("1 music dated", at=NOW + 2).step()
+    assert desk.connection.lag == pytest.approx(5.0)
+    desk.hear("2 music dated", at=NOW + 90, backfilled=True).step()
+    assert desk.connection.lag == pytest.approx(5.0)
+    desk.hear("3 music", at=NOW + 99).step()
+    assert desk.connection.lag == pytest.approx(5.0)
+
+
+def test_rates_are_those_of_the_stream(desk):
+    desk.hear("1 music", "2 jazz").step()
+    desk.hear("3 music", at=NOW + 1).hear("4 music", at=NOW + 1, backfilled=True).step()
+    rates = desk.rates.rates(NOW + 1)
+    assert sum(rates.seconds.consumed) == 3
+    assert sum(rates.seconds.matched) == 2
+    assert rates.seconds.consumed[-2:] == (2, 1)
+    assert rates.seconds.matched[-2:] == (1, 1)
+    minute = int(NOW // 60) * 60
+    assert desk.table("minutes", "at, consumed, matched") == [(minute, 3, 2)]
+
+
+def test_a_gap_is_told_once_and_bounds_are_durable(desk):
+    desk.connection.report(SourceState.LIVE)
+    desk.step()
+    assert desk.ingest.marked
+    desk.hear("8 music").step()  # the first one behind the gap bounds it
+    desk.ingest.marked = False
+    desk.hear("10 music").step()
+    assert not desk.ingest.marked
+    assert desk.journal.last_id(desk.session) == "10"
+    desk.hear("9 music").step()
+    assert desk.journal.last_id(desk.session) == "10"
+    desk.connection.report(SourceState.WAITING, "X 503")
+    desk.step()
+    assert desk.ingest.marked
+    [gap] = desk.journal.gaps()
+    assert (gap.reason, gap.end) == ("X 503", None)
+
+
+def test_an_idle_step_notes_the_last_byte_once(desk):
+    writes = []
+    commit = desk.journal.commit
+    desk.journal.commit = lambda batch, session: writes.append(batch.last_byte_at) or commit(batch, session)
+    desk.connection.touch(NOW + 7)
+    for _ in range(3):
+        assert desk.step() == 0
+    assert writes == [NOW + 7]
+    desk.connection.touch(NOW + 8)
+    desk.step()
+    assert writes == [NOW + 7, NOW + 8]
+    assert desk.ingest.batches == 4
+
+
+def test_the_hash_tells_texts_apart_and_is_the_same_everywhere():
+    assert text_hash("music") == -6_601_319_749_341_515_842
+    assert text_hash("a") == 4_681_665_781_835_383_343
+    assert text_hash("\ud800") == 4_758_185_216_457_903_464
