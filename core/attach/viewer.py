@@ -20,7 +20,7 @@ from core.attach import wire
 from core.errors import BieberTuiError, ConfigError, QueryError, Unavailable
 from core.feed import Feed
 from core.health import Health, SourceState
-from core.snapshot import FeedRow, Snapshot
+from core.snapshot import Snapshot
 
 ASK_EVERY = 0.1  # seconds between two questions
 LOOK_EVERY = 0.5  # seconds between two tries while no capture runs
@@ -131,7 +131,7 @@ class Viewer:
         first = self._feed.last_seq + 1
         rows = snapshot.rows
         if rows and rows[0].seq != first:  # another run, or rows that were gone before we asked
-            rows = tuple(_renumbered(row, number) for number, row in enumerate(rows, first))
+            rows = tuple(row.but(seq=number) for number, row in enumerate(rows, first))
         self._feed.extend(list(rows))
         self._run, self._since = answer.run, snapshot.last_seq
         return _Seen(replace(snapshot, rows=()))
@@ -177,10 +177,6 @@ class Viewer:
 
 def _gone(health: Health, since: float) -> Health:
     return replace(health, state=SourceState.STOPPED, since=since, reason=NOT_RUNNING, wait_until=None)
-
-
-def _renumbered(row: FeedRow, number: int) -> FeedRow:
-    return replace(row, seq=number)
 
 
 def _words(error: Exception) -> str:

@@ -83,7 +83,7 @@ def rules(*bodies: bytes) -> None:
     except Failed as failure:
         classified(failure.ending)
     else:
-        assert all(words.isprintable() for words in news.news)
+        assert all(words.isprintable() for words in news)
 
 
 def check(data: bytes) -> None:

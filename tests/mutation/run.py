@@ -33,7 +33,7 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "backoff": (["core/sources/x/backoff.py"], ["tests/unit/test_x_backoff.py"]),
     "answers": (["core/sources/x/answers.py"], ["tests/unit/test_x_answers.py"]),
     "connection": (["core/connection.py"], ["tests/unit/test_connection.py", "tests/unit/test_last_durable_byte.py"]),
-    "ingest": (["core/ingest.py"], ["tests/unit/test_ingest.py"]),
+    "ingest": (["core/ingest.py", "core/draft.py"], ["tests/unit/test_ingest.py"]),
     "delivery": (["core/delivery.py"], ["tests/unit/test_delivery.py"]),
     "documents": (["core/sinks/mongodb_document.py"], ["tests/unit/test_mongodb_document.py"]),
     "addresses": (["core/sinks/mongodb_address.py"], ["tests/unit/test_mongodb_address.py"]),
