@@ -39,14 +39,23 @@ class Bounds:
         self.newest = self._before = ""  # a post of the old keywords bounds no gap of the new ones
         return mark
 
+    @property
+    def wanting(self) -> bool:
+        """Whether the first post well after a gap is still looked for: then `seen` has to have each post."""
+        return self._from is not None
+
+    def passed(self, id: str) -> None:
+        """A post came over the connection, and nothing but its id is known."""
+        if newer(id, self.newest):
+            self.newest = id
+
     def seen(self, post: Post, at: float) -> AfterMark | None:
         """A post came over the connection; the mark when it is the first one well after a gap.
 
         An old post that is delivered again right after a reconnect is none; neither is a retweet, which not every
         source gives again.
         """
-        if newer(post.id, self.newest):
-            self.newest = post.id
+        self.passed(post.id)
         if self._from is None or at < self._from or not newer(post.id, self._before) or post.ref("retweeted"):
             return None
         self._from = None
@@ -55,4 +64,4 @@ class Bounds:
 
 def newer(id: str, other: str) -> bool:
     """Whether the first id is the later one: ids rise in length, and then as text."""
-    return (len(id), id) > (len(other), other)
+    return id > other if len(id) == len(other) else len(id) > len(other)

@@ -66,8 +66,19 @@ def normalise(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
-def surely_lacks(text: str, needles: Iterable[str]) -> bool:
+def alone(needles: Iterable[str]) -> re.Pattern[str]:
+    """Where one of the needles stands in a text of lower case, and no letter, digit or `_` of ASCII beside it.
+
+    The needles are letters, digits and `_` of ASCII. (The word comes first: it is what `re` can look for fast.)
+    """
+    return re.compile("|".join(f"{needle}(?![a-z0-9_])(?<![a-z0-9_]{needle})" for needle in needles))
+
+
+def surely_lacks(text: str, needles: Iterable[str], wanted: re.Pattern[str] | None = None) -> bool:
     """Whether none of the needles is a part of `normalise(text)`, found out without normalising it.
+
+    With `wanted`, which is alone(needles): whether none is a word there, at least by what is beside it in ASCII.
+    A letter or digit of ASCII is part of a word whatever follows it.
 
     The needles are letters, digits and `_` of ASCII in lower case. One of those in the normal form was itself in
     the text, or one of _TO_ASCII; and two come together only when what stood between them was invisible. So a text
@@ -76,7 +87,9 @@ def surely_lacks(text: str, needles: Iterable[str]) -> bool:
     low = text.lower()
     for needle in needles:
         if needle in low:
-            return False
+            if wanted is None or wanted.search(low):
+                return False
+            break
     return text.isascii() or _ODD.search(text) is None or _ODD_FOR_ASCII.search(text) is None
 
 

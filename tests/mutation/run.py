@@ -35,7 +35,7 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "answers": (["core/sources/x/answers.py"], ["test_x_answers_words.py", "test_x_answers.py"]),
     "source": (["core/sources/x/source.py"], ["test_x_supervision.py", "test_x_connection.py"]),
     "connection": (["core/connection.py"], ["test_connection_told.py", "test_connection.py"]),
-    "ingest": (["core/ingest.py"], ["test_ingest.py", "test_last_durable_byte.py"]),
+    "ingest": (["core/ingest.py", "core/draft.py"], ["test_ingest.py", "test_last_durable_byte.py"]),
     "journal": (
         ["core/journal/journal.py", "core/journal/schema.py", "core/journal/gaps.py", "core/journal/progress.py"],
         ["test_journal_figures.py", "test_journal_progress.py", "test_journal.py", "test_gap_records.py"],

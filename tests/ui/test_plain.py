@@ -29,8 +29,7 @@ DIALOGS = [
 def ascii_posts(moment):
     """The moment with posts that hold nothing but ASCII."""
     rows = tuple(
-        replace(row, post=msgspec.structs.replace(row.post, text=f"about music {row.seq} " * 9))
-        for row in moment.rows
+        row.but(post=msgspec.structs.replace(row.post, text=f"about music {row.seq} " * 9)) for row in moment.rows
     )
     return replace(moment, rows=rows, stopped=moment.stopped)
 
