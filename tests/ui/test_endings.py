@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,12 +29,12 @@ PATIENCE = 60.0
 class Terminal:
     """A pseudo-terminal with the program on it, and all that it has written there."""
 
-    def __init__(self, *arguments: str, **environ: str) -> None:
+    def __init__(self, *arguments: str, program: Sequence[str] = ("-m", "tui.cli"), **environ: str) -> None:
         self.ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BIEBER_TUI_")}
         self.program = subprocess.Popen(
-            [sys.executable, "-m", "tui.cli", *arguments],
+            [sys.executable, *program, *arguments],
             stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, start_new_session=True,
             env={**kept, "TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none", **environ},
         )  # fmt: skip
@@ -59,9 +59,9 @@ class Terminal:
         length = len(self.seen)
         return self.stays(seconds) and len(self.seen) == length
 
-    def until(self, words: bytes) -> None:
+    def until(self, words: bytes | Callable[[], object]) -> None:
         end = time.monotonic() + PATIENCE
-        while words not in self.seen:
+        while not (words() if callable(words) else words in self.seen):
             assert self.program.poll() is None, f"ended before {words!r}: {self.seen[-2000:]!r}"
             assert time.monotonic() < end, f"no {words!r}: {self.seen[-2000:]!r}"
             self.read()
@@ -85,8 +85,8 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*arguments: str, **environ: str) -> Iterator[Terminal]:
-    on = Terminal(*arguments, **environ)
+def terminal(*arguments: str, program: Sequence[str] = ("-m", "tui.cli"), **environ: str) -> Iterator[Terminal]:
+    on = Terminal(*arguments, program=program, **environ)
     try:
         yield on
     finally:
