@@ -92,7 +92,7 @@ stops: dev ferretdb  ## how long a capture takes to end, in every state
 soak: dev  ## millions of posts through the whole path, with faults, all compared and measured (POSTS=10000000)
 	@$(BIN)/python -m tests.reliability.soak --posts $(or $(POSTS),10000000) $(SOAK_FLAGS)
 
-reliability: dev ferretdb $(VENV)/.fuzz  ## all of the above, figures into docs/reliability.md (KILLS, POSTS, FUZZ_SECONDS, PARTS)
+reliability: dev ferretdb $(VENV)/.fuzz $(VENV)/.mutation  ## all of the above, figures into docs/reliability.md (KILLS, POSTS, FUZZ_SECONDS, PARTS)
 	$(BIN)/python -m tests.reliability --kills $(or $(KILLS),300) --posts $(or $(POSTS),1000000) \
 	  --fuzz-seconds $(FUZZ_SECONDS) $(PARTS)
 

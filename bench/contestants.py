@@ -122,9 +122,13 @@ def _ours(who: Contestant, stream: Stream, folder: Path, mongodb: str, posts: in
 
 def ours(stream: Stream, folder: Path, *flags: str) -> Program:
     """bieber-tui without a screen, capturing that stream into `folder`/data."""
-    command = ["-m", "tui.cli", "--no-ui", "--json", "--data-dir", str(folder / "data"), "--set",
-               f"x.base_url={stream.url}", *flags]  # fmt: skip
+    command = ["-m", "tui.cli", "--no-ui", "--json", *where(stream, folder), *flags]
     return Program(command, folder, {"BIEBER_TUI_X__BEARER_TOKEN": TOKEN}, stream)
+
+
+def where(stream: Stream, folder: Path) -> list[str]:
+    """The flags for capturing that stream into `folder`/data."""
+    return ["--data-dir", str(folder / "data"), "--set", f"x.base_url={stream.url}"]
 
 
 class Program:
@@ -137,7 +141,9 @@ class Program:
         self._spent = 0.0
         self.memory = 0  # bytes, the most so far
         self.ended_at = 0.0
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BIEBER_TUI_")}
+        # Without PYTHONDONTWRITEBYTECODE above all: whoever has installed a program has it compiled.
+        ours = ("BIEBER_TUI_", "PYTHON")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         with self._said.open("wb") as said:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments], env=inherited | env, stdout=said, stderr=said

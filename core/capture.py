@@ -3,9 +3,9 @@
     reader (source) → bounded queue → writer (decode, match, journal) → one thread a sink
 
 It is the only part that knows all four. Front ends, whichever they are, have five calls: `snapshot`, `pause`,
-`resume`, `change_query` and `stop`. The reader never waits for a sink or for a screen, and no error of theirs
-reaches it. When the capture ends by itself (a refusal, --max-posts, --duration) it sets `ended`; whoever started
-it then calls `stop()`.
+`resume`, `change_query` and `stop`; and `archive` for what is stored. The reader never waits for a sink or for a
+screen, and no error of theirs reaches it. When the capture ends by itself (a refusal, --max-posts, --duration) it
+sets `ended`; whoever started it then calls `stop()`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 
 from core import crashpoint, sinks, sources
+from core.archive import Archive
 from core.attach.server import ControlSocket
 from core.clock import Clock, SystemClock, iso
 from core.connection import Connection, Line
@@ -40,6 +41,7 @@ from core.journal import Forgetting, Journal, Mark, Retention, Space
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.owner import Owner
+from core.post import Post
 from core.privacy import Privacy, open_pseudonyms
 from core.private import exposed
 from core.query import parse_keywords, parse_topic
@@ -65,6 +67,10 @@ class Limits:
 
     max_posts: int | None = None  # consumed posts of this run, second deliveries included
     duration: float | None = None  # seconds
+
+
+def _decode(source: str, raw: bytes) -> Post:
+    return sources.decoder(source)(raw)
 
 
 class Capture:
@@ -104,6 +110,7 @@ class Capture:
         self._feed = Feed(settings.ui.feed_size)
         self._first_of_run = journal.last_seq()  # rows up to here are of earlier runs
         self._session = journal.begin_session(self._started_at, source.name, self._keywords)
+        self.archive = Archive(journal, _decode, clock)
         forgetting = Forgetting(journal)
         if sink:
             forgetting.know(sink.target)
@@ -216,7 +223,7 @@ class Capture:
         return Delivery(
             sink,
             self._journal,
-            decode=lambda source, raw: sources.decoder(source)(raw),
+            decode=_decode,
             limit=lambda: self._ingest.committed_seq,
             on_settled=self._ledger.settled,
             on_refused=self._end,
@@ -306,7 +313,8 @@ class Capture:
             self._control_socket.close()
             self._queue.close()
             self._filler.stop(0.5)
-            self._writer.join(max(deadline - time.monotonic(), 0.5))
+            if self._writer.is_alive():  # a capture that nobody wants any more may never have been started
+                self._writer.join(max(deadline - time.monotonic(), 0.5))
             self._eraser.stop(0.5)
             for delivery in self._deliveries:
                 delivery.stop(deadline)
@@ -350,7 +358,8 @@ class Capture:
             rows=rows,
             last_seq=last_seq,
             stopped=self._stopped,
-            journal=replace(self._upkeep.status, blocked=self._standstill.words),
+            advice=self.error.hint if self.error is not None else "",
+            journal=replace(self._upkeep.status, blocked=self._standstill.words, advice=self._standstill.advice),
             filling=self._filler.filling,
         )
 

@@ -20,7 +20,7 @@ from core import crashpoint
 from core.clock import Clock, span
 from core.crashpoint import Point
 from core.events import EventLog
-from core.health import Health, RateLimit, SourceState
+from core.health import Health, RateLimit, SourceState, Stretch
 from core.journal import Deletion, GapMark, KeywordsMark, Mark
 from core.lines import LineQueue
 from core.snapshot import Level
@@ -28,6 +28,8 @@ from core.snapshot import Level
 SLOWED_AFTER = 1.0  # seconds that the source has waited until that is worth a word
 ROOM_SLICE = 0.1  # seconds between two looks at whether the source is to end, while the queue is full
 SLOWED = "posts come faster than they are written"
+PAST_SECONDS = 3600.0
+PAST_KEPT = 300  # stretches; a connection that is lost every few seconds has more in an hour
 CLOSED = (SourceState.PAUSED, SourceState.BLOCKED)  # said by the capture, which then stops the source
 
 
@@ -50,7 +52,8 @@ class Connection:
         self._clock = clock
         self._lock = threading.Lock()
         self._started_at = clock.now()
-        self._health = Health(source=source, since=self._started_at, queue_limit=queue.limit)
+        first = Stretch(self._started_at, SourceState.STARTING)
+        self._health = Health(source=source, since=self._started_at, queue_limit=queue.limit, past=(first,))
         self._last_byte_at: float | None = None
         self._last_post_at: float | None = None
         self._was_connected = False  # in this run
@@ -70,7 +73,7 @@ class Connection:
         self._last_post_at = received_at
         line = Line(raw, received_at, backfilled, self._behind_since)
         if not self._put(line, len(raw), wait=0.0):
-            self._wait_for_room(line)
+            self._wait_for_room(line, len(raw), received_at)
 
     def touch(self, at: float, *, more: bool = False) -> None:
         """Whole lines arrived, and all of them are delivered."""
@@ -98,6 +101,7 @@ class Connection:
                 since = now if state is not before.state else before.since
                 self._health = replace(self._health, state=state, reason=reason, since=since)
             self._health = replace(self._health, wait_until=wait_until)
+            self._remember(now)
             gap, again = self._gap, self._was_connected
             mark = self._mark(before, state, reason, now)
         if mark is not None:
@@ -118,7 +122,9 @@ class Connection:
 
     def deleted(self, *, post: str = "", author: str = "") -> None:
         """The source announced that something is to be kept no longer."""
-        self._queue.put(Deletion(self._clock.now(), post, author))
+        deletion = Deletion(self._clock.now(), post, author)
+        if not self._queue.put(deletion, wait=0.0):
+            self._wait_for_room(deletion, 0, deletion.at)
 
     # -- what the capture calls
 
@@ -159,19 +165,21 @@ class Connection:
         """Connections made in this run after one was lost."""
         return self._health.reconnects
 
-    def _wait_for_room(self, line: Line) -> None:
-        """Hand over a line that found the queue full."""
+    def _wait_for_room(self, item: Line | Deletion, size: int, at: float) -> None:
+        """Hand over what came at that moment and found the queue full."""
         if self._behind_since is None:
-            self._behind_since = line.at
+            self._behind_since = at
         since = self._clock.monotonic()
         while True:
-            done = self._queue.put(line, len(line.raw), wait=ROOM_SLICE, over=self.expecting_end)
+            done = self._queue.put(item, size, wait=ROOM_SLICE, over=self.expecting_end)
             now = self._clock.monotonic()
             self._waited += now - since
             since, self._waited_at = now, self._clock.now()
             if self._waited >= SLOWED_AFTER and self._health.slowed_since is None:
                 with self._lock:
-                    self._health = replace(self._health, slowed_since=self._clock.now() - self._waited)
+                    slowed_since = self._clock.now() - self._waited
+                    self._health = replace(self._health, slowed_since=slowed_since)
+                    self._remember(slowed_since)
                 waiting = f"{len(self._queue):,} lines wait, and what comes after them waits at the source"
                 self._events.add(Level.WARNING, f"slowed down: {SLOWED}; {waiting}")
             if done or self._queue.closed:
@@ -184,10 +192,23 @@ class Connection:
         with self._lock:
             since, waited = self._health.slowed_since, self._waited
             self._health = replace(self._health, slowed_since=None)
+            self._remember(self._clock.now())
             self._waited = 0.0
         if since is not None:
             length = span(self._clock.now() - since)
             self._events.add(Level.INFO, f"keeps up again after {length}; the source waited {span(waited)} of it")
+
+    def _remember(self, since: float) -> None:
+        """Begin a new stretch if the state is another one since that time. Called with the lock held."""
+        health = self._health
+        last = health.past[-1]
+        stretch = Stretch(max(since, last.since), health.state, health.slowed_since is not None, health.reason)
+        if replace(stretch, since=last.since) == last:
+            return
+        past = [*health.past, stretch][-PAST_KEPT:]
+        while past[1].since <= since - PAST_SECONDS:
+            del past[0]
+        self._health = replace(health, past=tuple(past))
 
     def _mark(self, before: Health, state: SourceState, reason: str, now: float) -> GapMark | None:
         """The gap that this change begins or ends. Called with the lock held."""
@@ -219,7 +240,7 @@ class Connection:
         elif self._gap.chosen == chosen:
             return None
         else:
-            at = now if chosen else resumed_at or now
+            at = resumed_at or now
         self._gap = GapMark(at, reason or "connection lost", chosen)
         return self._gap
 

@@ -107,7 +107,8 @@ class Delivery:
         self._deadline = deadline
         self._stop.set()
         self._wake.set()
-        self._thread.join(max(deadline - time.monotonic(), 0.0))
+        if self._thread.is_alive():
+            self._thread.join(max(deadline - time.monotonic(), 0.0))
         if self._thread.is_alive() and not self._status.error:
             self._say_down(SinkState.DOWN, "it had not answered when the capture was stopped", 0.0)
         closer = threading.Thread(target=self._sink.close, name=f"close-{self._sink.name}", daemon=True)
@@ -129,6 +130,7 @@ class Delivery:
         reader: JournalReader | None = None
         try:
             while True:
+                before = self._cursor
                 try:
                     reader = reader or self._journal.reader()
                     if not opened:
@@ -143,6 +145,8 @@ class Delivery:
                     self._wake.wait(1.0)
                     self._wake.clear()
                 except (Unavailable, JournalBlocked) as error:
+                    if self._cursor > before:
+                        wait = FIRST_WAIT  # it has worked meanwhile, though not to the end of what waits
                     # When it is the journal that cannot note what the sink has answered, the sink gets the same
                     # rows again and says that they are ours.
                     opened = opened and isinstance(error, JournalBlocked)
@@ -172,8 +176,8 @@ class Delivery:
 
     def _deliver(self, rows_after: Callable[[int, int], list[Row]]) -> None:
         """Write batch after batch until nothing waits, or until the next one would outlast a stop."""
-        last = 0.0
-        while time.monotonic() + last < self._deadline:
+        last = 0.0  # seconds that the batch before took, from the journal to the note that it is there
+        while (start := time.monotonic()) + 2 * last < self._deadline:
             limit = self._limit()
             if self._cursor >= limit:
                 return
@@ -184,11 +188,11 @@ class Delivery:
                 crashpoint.reach(Point.SINK_READ)
                 began = time.perf_counter()
                 outcomes = self._sink.write([self._stored(row) for row in rows])
-                last = time.perf_counter() - began
-                self._write_ms.append(last * 1000)
+                self._write_ms.append((time.perf_counter() - began) * 1000)
                 crashpoint.reach(Point.SINK_WRITTEN)
                 self._settle(rows, outcomes)
             self._say_ok()
+            last = time.monotonic() - start
 
     def _stored(self, row: Row) -> StoredRow:
         return StoredRow(

@@ -13,14 +13,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from core.capture import Capture
 from core.clock import iso
 from core.plain import one_line
 from core.settings import LogSettings
 from core.snapshot import Level, SinkState, Snapshot
-from core.upkeep import room_words
+from core.units import room_words
+
+if TYPE_CHECKING:
+    from core.capture import Capture
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # they end a capture in order, with a screen too
 TICK = 0.2  # seconds between two looks at the capture
@@ -90,7 +92,8 @@ def run(open_capture: Callable[[], Capture], log_settings: LogSettings, *, repor
     signal.signal(signal.SIGUSR2, lambda *_: commands.append("resume"))
 
     capture = open_capture()
-    capture.start()
+    if not stop.is_set():
+        capture.start()
     told = _Told()
     try:
         _watch(capture, capture.ended, log, log_settings.summary_every, stop, commands, told)

@@ -35,6 +35,16 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A span in one state, from `since` to the beginning of the next stretch; the last one goes on."""
+
+    since: float
+    state: SourceState
+    slowed: bool = False  # the reader had to wait for the writer
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """One source's connection as front ends show it. Times are seconds since 1970; None: not known yet."""
 
@@ -53,3 +63,4 @@ class Health:
     queue_limit: int = 0  # the reader waits when the queue is this long
     queue_fill: float = 0.0  # 0 to 1, by number or by bytes, whichever is nearer to its limit
     slowed_since: float | None = None  # posts come faster than they are written: the reader waits for the writer
+    past: tuple[Stretch, ...] = ()  # of the last hour of this run, oldest first, the present one included

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -149,6 +148,10 @@ class UiSettings(_Section):
     theme: str = Field("bieber", description="a theme of the dashboard or of Textual")
     fps: int = Field(10, ge=1, le=60, description="how often the feed is painted per second at most")
     feed_size: int = Field(5000, ge=100, le=100_000, description="posts that the feed holds in memory")
+    keymap: Literal["default", "vim", "emacs"] = Field("default", description="set of keys: default, vim, emacs")
+    keys: dict[str, str | list[str]] = Field({}, description="keys of an action: ui.keys.freeze=f,space")
+    ascii: bool = Field(False, description="draw borders, plots and signs with ASCII characters only")
+    animation: bool = Field(True, description="let scrolling glide; false for slow links and quiet screens")
 
 
 class Settings(_Section):
@@ -186,12 +189,18 @@ def _profile_path(name: str | None) -> Path:
     return path if path.suffix == ".toml" or path.is_file() else config_dir() / f"{name}.toml"
 
 
+def _read(path: Path) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - most runs have no profile
+
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
 def open_secrets(profile: str | None) -> str:
     """In words, that others can read a profile that holds a secret; empty when they cannot, or it holds none."""
     try:
         path = _profile_path(profile)
         mode = path.stat().st_mode & 0o777
-        found = tomllib.loads(path.read_text(encoding="utf-8")) if mode & 0o077 else {}
+        found = _read(path) if mode & 0o077 else {}
     except (OSError, ValueError, RecursionError):
         return ""
     flat = {name: value for name, value in found.items() if not isinstance(value, dict)}
@@ -210,7 +219,7 @@ def _profile(name: str | None) -> dict[str, Any]:
         path = _profile_path(name)
         if name is None and not path.is_file():
             return {}
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _read(path)
     except FileNotFoundError:
         raise ConfigError(
             f"there is no profile {name!r}: {path} does not exist", "Name a TOML file, or create that one."
@@ -236,13 +245,15 @@ def _inner(field: FieldInfo) -> type[_Section] | None:
     return kind if isinstance(kind, type) and issubclass(kind, _Section) else None
 
 
-def _is_setting(section: str, field: str) -> bool:
-    """Whether `section` (or `section.field`) names a setting."""
+def _is_setting(section: str, field: str, entry: str = "") -> bool:
+    """Whether `section`, `section.field`, or `section.field.entry` of a field that is a table, names a setting."""
     known = Settings.model_fields.get(section)
     if known is None:
         return False
     inner = _inner(known)
-    return not field if inner is None else field in inner.model_fields
+    if inner is None:
+        return not field
+    return field in inner.model_fields and (not entry or isinstance(inner.model_fields[field].default, dict))
 
 
 def read_environment(environ: Mapping[str, str] = os.environ) -> tuple[dict[str, Any], list[str]]:
@@ -255,9 +266,12 @@ def read_environment(environ: Mapping[str, str] = os.environ) -> tuple[dict[str,
     for variable, value in sorted(environ.items()):
         if not variable.startswith(ENV_PREFIX) or variable in NOT_SETTINGS or not value:
             continue
-        section, _, field = variable.removeprefix(ENV_PREFIX).lower().partition("__")
-        if not _is_setting(section, field):
+        section, _, rest = variable.removeprefix(ENV_PREFIX).lower().partition("__")
+        field, _, entry = rest.partition("__")
+        if not _is_setting(section, field, entry):
             unknown.append(variable)
+        elif entry:
+            values.setdefault(section, {}).setdefault(field, {})[entry] = value
         elif field:
             values.setdefault(section, {})[field] = value
         else:
@@ -348,7 +362,9 @@ def describe() -> list[tuple[str, str, str]]:
                 walk(inner, f"{prefix}{name}.")
             else:
                 default = "platform's data folder" if field.default_factory else field.default
-                rows.append((prefix + name, "" if default is None else str(default), field.description or ""))
+                rows.append(
+                    (prefix + name, "" if default in (None, {}) else str(default), field.description or "")
+                )
 
     walk(Settings, "")
     return rows

@@ -127,6 +127,7 @@ class JournalStatus:
     low: bool = False  # less is free than journal.min_free
     seconds_left: float | None = None  # until the disk is full at the present rate
     blocked: str = ""  # why it takes nothing just now, in words; what was read is kept in memory meanwhile
+    advice: str = ""  # what to do about that
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +246,7 @@ class Snapshot:
     last_seq: int  # of the newest consumed post of this run; 0 before the first
     window: Window = Window()
     stopped: str = ""  # why the capture ended; empty while it runs
+    advice: str = ""  # what to do about that, when an error has ended it
     journal: JournalStatus = JournalStatus()
     view: str = ""  # "attached", "read-only", "replay 10×": how one looks, if not at a capture of one's own
     epoch: int = 0  # rises when the feed begins anew: a replay went back

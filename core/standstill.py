@@ -23,8 +23,8 @@ RETRY_SECONDS = 1.0  # between two tries to commit what is in hand
 class Standstill:
     """One capture's standstill.
 
-    `words` say why nothing is taken; `gap_reason` is set while the stream is to stay closed. Both are empty when
-    all is well.
+    `words` say why nothing is taken, `advice` what to do about it; `gap_reason` is set while the stream is to stay
+    closed. All are empty when all is well.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Standstill:
         self._open_stream = open_stream
         self._end = end
         self.gap_reason = ""
-        self.words = ""
+        self.words = self.advice = ""
 
     def met(self, error: JournalBlocked, waiting: int) -> None:
         """A batch could not be committed: `waiting` bytes are in memory."""
@@ -57,19 +57,19 @@ class Standstill:
             error = self._space.error(waiting)
         if not self.words and not (error.gap_reason and self._when_full == "stop"):  # then `end` tells it
             self._events.add(Level.ERROR if error.gap_reason else Level.WARNING, error.sentence)
-        self.words = error.message
+        self.words, self.advice = error.message, error.hint
         if error.gap_reason:
             self._close(error)
 
     def look(self, waiting: int) -> None:
         """The batch in hand is committed. Close the stream if room is short, open it again if there is enough."""
         if not self.gap_reason:
-            self.words = ""
+            self.words = self.advice = ""
             if self._space.full:
                 self.met(self._space.error(waiting), waiting)
         elif self._when_full == "pause" and self._space.roomy(waiting) and self._open_stream():
             self._events.add(Level.INFO, "the journal can be written again; the capture goes on")
-            self.gap_reason = self.words = ""
+            self.gap_reason = self.words = self.advice = ""
         else:
             self._hold()
 

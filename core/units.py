@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.snapshot import JournalStatus
 
 SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 AGES = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0, "y": 365.25 * 86_400.0}
@@ -71,3 +75,11 @@ def age_words(seconds: float) -> str:
     if seconds < 48 * 3600:
         return f"{round(seconds / 3600)} h"
     return f"{round(seconds / 86_400):,} days"
+
+
+def room_words(status: JournalStatus) -> str:
+    """What is left: "150 MB free, about 3 h left at the present rate"."""
+    words = f"{size_words(status.free or 0)} free"
+    if status.seconds_left is not None:
+        words += f", about {age_words(status.seconds_left)} left at the present rate"
+    return words

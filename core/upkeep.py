@@ -16,7 +16,7 @@ from core.errors import BieberTuiError, JournalBlocked, JournalError
 from core.events import EventLog
 from core.journal import Journal, Retention, Space
 from core.snapshot import JournalStatus, Level
-from core.units import age_words, size_words
+from core.units import room_words, size_words
 
 LOOK_SECONDS = 5.0
 
@@ -107,11 +107,3 @@ def held_words(target: str, seq: int) -> str:
         f"journal.keep removes nothing that {target} does not have, and that has got to row {seq:,}. If that "
         f"store is gone for good: bieber-tui compact --drop-store {target}"
     )
-
-
-def room_words(status: JournalStatus) -> str:
-    """What is left: "150 MB free, about 3 h left at the present rate"."""
-    words = f"{size_words(status.free or 0)} free"
-    if status.seconds_left is not None:
-        words += f", about {age_words(status.seconds_left)} left at the present rate"
-    return words

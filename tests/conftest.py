@@ -60,7 +60,10 @@ def make_row(seq: int, *, capture: str = "capture-1", post: Post | None = None, 
     )
 
 
-def wait_until(promise: Callable[[], object], seconds: float = 30.0) -> None:
+PATIENCE = float(os.environ.get("BIEBER_TUI_PATIENCE", "30"))  # seconds; `make mutation` has less
+
+
+def wait_until(promise: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait for a condition; fails when it does not come true in time."""
     end = time.monotonic() + seconds
     while not promise():

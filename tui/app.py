@@ -1,6 +1,10 @@
 """The dashboard: draws snapshots of a capture and sends it commands. It knows no network, no disk and no thread of
 the capture; a timer asks for a snapshot, pure functions turn it into lines, and only what changed is painted.
 
+Keys, clicks, the palette and the command line all end in `do`, which looks an action of the table up and calls the
+method `do_<id>` of the screen on top, or of one of the parts: the stream of posts, what one does with a post, the
+view, and the app itself.
+
 Leaving is one path, whatever the reason (q, a signal, a lost terminal): stop the capture in a worker, which
 flushes it, then exit.
 """
@@ -12,45 +16,51 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on, work
+from textual import events, on
 from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
+from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Input
 
-from core.errors import BieberTuiError, Unavailable
 from core.headless import ENDING_SIGNALS
 from core.settings import Settings
-from core.snapshot import Snapshot
-from tui.actions import ACTIONS, REPLAY
-from tui.controls import Controls, Playable
+from core.snapshot import Event, Level, Snapshot
+from tui.actions import BY_ID, REPLAY, Action, Place
+from tui.beside import Beside
+from tui.controls import Archive, Controls, Playable
+from tui.dialogs.sheet import Sheet
+from tui.dialogs.window import WindowScreen
 from tui.feed import Feed
-from tui.feed_text import draw_empty, draw_title
-from tui.field import Field
 from tui.header import draw_header, draw_keys
 from tui.ink import Line
+from tui.jobs import Job, Jobs
+from tui.keymap import resolve
+from tui.memory import Memory, added
 from tui.numbers import draw_numbers
-from tui.pace import Pace
-from tui.painted import Panel
+from tui.pace import Echo, Pace
+from tui.painted import Canvas, Panel
+from tui.posts import Posts
 from tui.side import draw_side, draw_status, in_trouble
+from tui.stream import Stream
 from tui.themes import OWN, ink_variables
+from tui.view import View
 
 if TYPE_CHECKING:
     from textual.command import Provider
     from textual.driver import Driver
-
-    from core.snapshot import FeedRow
+    from textual.filter import LineFilter
 
 NUMBERS_EVERY = 0.25  # seconds between two paintings of everything but the feed
+COVERED_EVERY = 0.5  # the same under a dialog, the feed included: all of the screen is painted anew then
 UNFOCUSED_FPS = 4.0
 SEEK = 60.0  # seconds of a recording
-_OF_REPLAYS = frozenset(action.id for action in ACTIONS if action.group == REPLAY)
-THEMES = ("bieber", "bieber-light", "ansi-dark", "ansi-light")
 MONOCHROME = "ansi-dark"
 
 
@@ -66,6 +76,7 @@ class Dashboard(App[int]):
     TITLE = "bieber-tui"
     CSS_PATH = "dashboard.tcss"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
+    ENABLE_COMMAND_PALETTE = False  # its key is one of ours
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
         (0, "-narrow"),
         (76, "-medium"),
@@ -73,49 +84,76 @@ class Dashboard(App[int]):
         (160, "-huge"),
     ]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-high"), (50, "-tall")]  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(",".join(action.keys), action.id, action.label or action.description, id=action.id, show=False)
-        for action in ACTIONS
-        if action.id != "palette"  # Textual binds ctrl+p itself
-    ]
 
     def __init__(
-        self, controls: Controls, settings: Settings, finished: Callable[[], bool] = lambda: False
+        self,
+        controls: Controls,
+        settings: Settings,
+        finished: Callable[[], bool] = lambda: False,
+        begin: Callable[[], None] = lambda: None,
+        *,
+        memory: Memory | None = None,
+        folder: Path | None = None,
+        problem: str = "",
     ) -> None:
+        """`begin` is called when the first frame is on the screen.
+
+        `memory` is what `folder` remembers of earlier runs; `problem` is to be told at the start.
+        """
         plain = "NO_COLOR" in os.environ
+        self.keys = resolve(settings.ui.keymap, settings.ui.keys)
         # Without colours nothing but the terminal's own two is used, so Textual must not turn them into greys.
         super().__init__(ansi_color=True if plain else None)
+        self.use_command_palette = True
+        self.jobs = Jobs(self)
+        if not settings.ui.animation:
+            self.animation_level = "none"
+        self._ascii = settings.ui.ascii
         self._controls = controls
         self._finished = finished
+        self._begin = begin
         self._fps = float(settings.ui.fps)
         self._pace = Pace(self._fps)
         self._seq = 0
-        self._snapshot = controls.snapshot(0)
-        self._epoch = self._snapshot.epoch
+        self.snapshot = controls.snapshot(0)
+        self._epoch = self.snapshot.epoch
         self._topic: str | None = None  # whose terms the feed marks
         self._last_tick = self._last_numbers = 0.0
         self._stopping = False
         self._ticker: Timer | None = None
+        self._echo = Echo()
+        self._ask_echo: Callable[[int], None] | None = None
+        # What happened to the screen itself: in the log beside the capture's events.
+        self._events = [Event(0, self.snapshot.at, Level.WARNING, problem)] if problem else []
         for theme in OWN:
             self.register_theme(theme)
-        wanted = MONOCHROME if plain else settings.ui.theme
-        self._unknown_theme = "" if wanted in self.available_themes else wanted
-        self.theme = "bieber" if self._unknown_theme else wanted
+        self.view = View(self, settings.ui, memory or Memory(), folder)
+        wanted = MONOCHROME if plain else self.view.wanted_theme
+        if wanted not in self.available_themes:
+            theme_key = self.keys.name("theme")
+            problem = problem or f"There is no theme {wanted!r}; {theme_key} goes through them."
+            wanted = "bieber"
+        self.theme = wanted
+        self._problem = problem
 
         # Widgets are held here and not looked up: a last tick may come while the screen is being taken down.
-        self.feed = Feed(settings.ui.feed_size, id="feed")
-        self._field = Field(placeholder="show only posts with this in them", id="filter", select_on_focus=False)
+        self.stream = Stream(controls.archive, settings.ui.feed_size, self.keys, self.jobs)
+        self._posts = Posts(self)
+        self._beside = Beside(self.stream.feed)
         self._side = Panel(draw_side, id="side")
+        self._numbers = Panel(self._draw_numbers, id="numbers")
+        self._side.can_focus = self._numbers.can_focus = True
         self._status = Panel(lambda snapshot, width, _: [draw_status(snapshot, width)], id="status")
         self._panels = (
             Panel(lambda snapshot, width, _: [draw_header(snapshot, width, self._stopping)], id="header"),
-            Panel(draw_numbers, id="numbers"),
+            self._numbers,
             Panel(self._draw_rule, id="rule"),
-            Panel(lambda _, width, __: [draw_title(self.feed.ring, width)], id="title"),
             self._side,
             self._status,
-            Panel(lambda _, width, __: [draw_keys(width, self._on(), self._off())], id="keys"),
+            Panel(lambda _, width, __: [draw_keys(width, self.keys, self._on(), self._off())], id="keys"),
         )
+        for panel in self._panels:
+            panel.snapshot = self.snapshot  # drawn with the first frame, not after it
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's driver for terminals, made to outlast its terminal; any other as it is."""
@@ -125,6 +163,15 @@ class Dashboard(App[int]):
         from tui.terminal import LastingDriver  # noqa: PLC0415 - does not exist on Windows
 
         return LastingDriver
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What is done to every line on its way to the terminal."""
+        filters = super().get_line_filters()
+        if not self._ascii:
+            return filters
+        from tui.plain import AsciiSigns  # noqa: PLC0415 - only where it is asked for
+
+        return [*filters, AsciiSigns()]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colours for the inks in themes that are not ours."""
@@ -138,39 +185,108 @@ class Dashboard(App[int]):
 
     def compose(self) -> ComposeResult:
         """From the top down."""
-        header, numbers, rule, title, side, status, keys = self._panels
+        header, numbers, rule, side, status, keys = self._panels
         yield header
         yield numbers
         yield rule
         with Horizontal(id="body"):
-            with Vertical(id="stream"):
-                yield title
-                yield self._field
-                yield self.feed
+            yield self.stream
+            yield self._beside
             yield side
         yield status
         yield keys
 
+    @property
+    def main_screen(self) -> Screen[object]:
+        """The dashboard itself, whatever lies over it."""
+        return self.screen_stack[0]
+
+    @property
+    def feed(self) -> Feed:
+        """The posts on the screen."""
+        return self.stream.feed
+
+    @property
+    def archive(self) -> Archive:
+        """Everything that the capture has stored."""
+        return self._controls.archive
+
+    def get_default_screen(self) -> Screen[object]:
+        """The dashboard, as it was left and as its size asks for it: set later, it would be styled twice."""
+        size = (
+            max(known for known in breakpoints if known[0] <= room)[1]
+            for breakpoints, room in zip(
+                (self.HORIZONTAL_BREAKPOINTS, self.VERTICAL_BREAKPOINTS), self.size, strict=True
+            )
+        )
+        return Canvas(id="_default", classes=" ".join((*self.view.states(), *size)))
+
     def on_mount(self) -> None:
         """Start to look."""
         self.feed.focus()
-        if self._unknown_theme:
-            self.notify(f"There is no theme {self._unknown_theme!r}; T goes through them.", markup=False)
+        self.view.start()
+        if self._problem:
+            self.say(self._problem, seconds=12)
         self.call_after_refresh(self._start)
         if self.is_web:
             self.set_interval(1.0, self._check_server)
         elif not self.is_headless:
             self._watch_terminal()
+            self._ask_echo = getattr(self._driver, "ask_echo", None)
+            if self._ask_echo is not None:
+                self._ask_echo(self._echo.ask(time.monotonic()))  # before anything that is slow is on its way
 
     def _start(self) -> None:
+        self._begin()
         self._last_tick = time.monotonic()
         self._tick()
         self._set_ticker()
+        self._posts.load_stars()
 
     def _set_ticker(self) -> None:
         if self._ticker is not None:
             self._ticker.stop()
         self._ticker = self.set_interval(self._pace.interval, self._tick)
+
+    # Actions.
+
+    async def on_key(self, event: events.Key) -> None:
+        """Do what the key does in the place where it is pressed. What is typed into a field never comes here."""
+        action = self.keys.at(self.place, event.key)
+        if action is not None:
+            event.prevent_default()
+            event.stop()
+            self.do(action)
+
+    @property
+    def place(self) -> Place:
+        """Where keys are pressed now."""
+        place: Place | None = getattr(self.screen, "PLACE", None)
+        if place is not None:
+            return place
+        if len(self.screen_stack) > 1:
+            return Place.OTHER
+        return Place.FILTER if self.stream.typing else Place.DASHBOARD
+
+    def do(self, action: str, argument: str = "") -> None:
+        """Do an action of the table."""
+        for part in (self.screen, self.stream, self._posts, self.view, self):
+            method = getattr(part, f"do_{action}", None)
+            if method is not None:
+                method(argument) if BY_ID[action].argument else method()
+                return
+
+    def offers(self, action: Action) -> bool:
+        """Whether an action can be had now: those of a replay only in one."""
+        return action.group != REPLAY or isinstance(self._controls, Playable)
+
+    def action_do(self, action: str, argument: str = "") -> None:
+        """The same for clicks."""
+        self.do(action, argument)
+
+    def say(self, words: str, seconds: float = 5.0) -> None:
+        """Say something for a while; from any thread."""
+        self.notify(words, timeout=seconds, markup=False)
 
     # What is seen.
 
@@ -180,30 +296,49 @@ class Dashboard(App[int]):
         if self._pace.tick(now - self._last_tick):
             self._set_ticker()
         self._last_tick = now
-        self._snapshot = snapshot = self._controls.snapshot(self._seq)
+        covered = len(self.screen_stack) > 1 and now - self._last_numbers < COVERED_EVERY
+        if covered or self._echo.behind(now):
+            return
+        self.snapshot = snapshot = self._controls.snapshot(self._seq)
         if snapshot.epoch != self._epoch:  # what the feed holds was taken back: take all that there is now
             self._epoch = snapshot.epoch
             self.feed.clear()
-            self._snapshot = snapshot = self._controls.snapshot(0)
+            self.snapshot = snapshot = self._controls.snapshot(0)
         self._seq = snapshot.last_seq
         self.feed.add(snapshot.rows)
         if now - self._last_numbers >= NUMBERS_EVERY - 0.01:
             self._last_numbers = now
-            self._paint()
+            self.paint()
+        if self._ask_echo is not None and (snapshot.rows or now == self._last_numbers):
+            # After this frame, which Textual paints once everything else is done.
+            self.call_after_refresh(self._ask_echo, self._echo.ask(now))
         if self._finished():
-            self.action_quit()
+            self.do_quit()
 
-    def _paint(self) -> None:
+    def on_cursor_position(self, event: events.CursorPosition) -> None:
+        """The terminal's echo."""
+        self._echo.answered(event.x + 1)
+
+    @on(Feed.Moved)
+    def paint(self) -> None:
         """Bring every panel to the present moment; those that did not change cost nothing."""
-        snapshot = self._snapshot
-        if snapshot.topic != self._topic:
+        snapshot = self.snapshot
+        if snapshot.topic != self._topic and snapshot.last_seq:
             self._topic = snapshot.topic
             self._find_terms(snapshot.topic)
         self._status.set_class(in_trouble(snapshot), "-trouble")
         for panel in self._panels:
             panel.show(snapshot)
-        if not self.feed.ring.shown:
-            self.feed.explain(draw_empty(snapshot, self.feed.ring, self.feed.size.width))
+        self.stream.show(snapshot)
+        self._beside.show()
+        for over in self.screen_stack[1:]:
+            if isinstance(over, Sheet | WindowScreen):
+                over.show(snapshot)
+        self.view.remember(show=self.feed.ring.show, reading=self.stream.mode)
+
+    def _draw_numbers(self, snapshot: Snapshot, width: int, height: int) -> list[Line]:
+        memory = self.view.memory
+        return draw_numbers(snapshot, width, height, life=memory.life, period=memory.period)
 
     def _draw_rule(self, _: Snapshot, width: int, __: int) -> list[Line]:
         """A rule with a joint where the right column's edge begins."""
@@ -214,23 +349,22 @@ class Dashboard(App[int]):
 
     def _on(self) -> frozenset[str]:
         """Actions whose label is the other one now."""
-        states = {
-            "freeze": self.feed.ring.frozen,
-            "pause": self._snapshot.paused,
-            "mode": not self.feed.ring.only_matched,
-        }
+        states = {"freeze": self.feed.ring.frozen, "pause": self.snapshot.paused}
         return frozenset(name for name, on in states.items() if on)
 
     def _off(self) -> frozenset[str]:
         """Actions that can do nothing now: a capture that has ended is not paused."""
-        return frozenset(("pause",)) if self._snapshot.stopped else frozenset()
+        return frozenset(("pause",)) if self.snapshot.stopped else frozenset()
 
-    @work(thread=True, exit_on_error=False, group="terms")
     def _find_terms(self, topic: str) -> None:
         """Learn the topic's terms off the loop: the first time this imports the query language."""
-        from tui.language import term_finder  # noqa: PLC0415
 
-        self.call_from_thread(self.feed.highlight, term_finder(topic))
+        def work(job: Job) -> None:
+            from tui.language import term_finder  # noqa: PLC0415
+
+            job.deliver(self.feed.highlight, term_finder(topic))
+
+        self.jobs.start(work, "terms")
 
     def on_app_blur(self) -> None:
         """Nobody looks: paint less."""
@@ -244,20 +378,30 @@ class Dashboard(App[int]):
         self._pace = Pace(fps)
         self._set_ticker()
 
+    @on(Feed.Opened)
+    def _row_clicked(self, event: Feed.Opened) -> None:
+        self._posts.open(event.row)
+
+    def on_text_selected(self) -> None:
+        """What was selected with the mouse is copied."""
+        text = self.screen.get_selected_text()
+        if text:
+            self._posts.copy(text, "what you selected")
+
     # Leaving.
 
     def _watch_terminal(self) -> None:
         """Leave cleanly on a signal, and when the terminal is gone and no signal told so (nohup)."""
         loop = asyncio.get_running_loop()
         for number in ENDING_SIGNALS:
-            loop.add_signal_handler(number, self.action_quit)
+            loop.add_signal_handler(number, self.do_quit)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)  # they waited since the capture was opened
         self.set_interval(1.0, self._check_terminal)
 
     def _check_terminal(self) -> None:
         stdin = sys.__stdin__
         if stdin is None or stdin.closed or not stdin.isatty():
-            self.action_quit()
+            self.do_quit()
 
     def _check_server(self) -> None:
         """In a browser the terminal is a pipe from the server; when the server is gone, nobody looks any more."""
@@ -266,190 +410,149 @@ class Dashboard(App[int]):
         if pipe.poll(0):
             os._exit(0)  # the way out writes to the pipe, and a viewer has nothing to flush
 
-    def action_quit(self) -> None:  # type: ignore[override]
+    async def action_quit(self) -> None:
+        """Textual's own key for it, which always works."""
+        self.do_quit()
+
+    def do_quit(self) -> None:
         """Flush, then exit. A second time is harmless."""
         if not self._stopping:
             self._stopping = True
             if not self.is_headless:
                 signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)  # a second one has nothing to add
-            self._paint()
-            self._stop()
+            self.paint()
+            self.jobs.close()
+            threading.Thread(target=self._leave, name="leave", daemon=True).start()
 
-    @work(thread=True, exit_on_error=False, group="stop")
-    def _stop(self) -> None:
+    def _leave(self) -> None:
         try:
             self._controls.stop()
         finally:
-            self.call_from_thread(self.exit, 0)
+            self.jobs.on_loop(self.exit, 0)
 
-    # Commands to the capture.
+    def do_clear(self) -> None:
+        """One step back: all panels, the live feed, no filter."""
+        if not self.view.unzoom():
+            self.stream.clear()
 
-    @work(thread=True, exit_on_error=False, group="commands")
-    def _command(self, call: Callable[[], None]) -> None:
-        try:
-            call()
-        except (BieberTuiError, Unavailable) as error:
-            self.call_from_thread(self.notify, str(error), severity="error", markup=False)
+    # The capture.
 
-    def action_pause(self) -> None:
+    def do_pause(self) -> None:
         """Pause or resume the capture."""
-        self._command(self._controls.resume if self._snapshot.paused else self._controls.pause)
-
-    def action_keywords(self) -> None:
-        """Change keywords and topic."""
-        from tui.dialogs.query import QueryDialog  # noqa: PLC0415
-
-        snapshot = self._snapshot
-        self.push_screen(QueryDialog(snapshot.keywords, snapshot.topic, self._controls.change_query))
-
-    # A replay.
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether an action can be had now: those of a replay only in one."""
-        return action not in _OF_REPLAYS or isinstance(self._controls, Playable)
+        command = self._controls.resume if self.snapshot.paused else self._controls.pause
+        self.jobs.start(lambda _: command())
 
     def _play(self, call: Callable[[Playable], None]) -> None:
-        controls = self._controls
-        if isinstance(controls, Playable):
-            self._command(lambda: call(controls))
+        replay = self._controls
+        if isinstance(replay, Playable):
+            self.jobs.start(lambda _: call(replay))
 
-    def action_step(self) -> None:
-        """One more post."""
+    def do_step(self) -> None:
+        """One more post of the replay."""
         self._play(lambda replay: replay.step())
 
-    def action_rewind(self) -> None:
+    def do_rewind(self) -> None:
         """A minute back."""
         self._play(lambda replay: replay.seek(-SEEK))
 
-    def action_forward(self) -> None:
+    def do_forward(self) -> None:
         """A minute forward."""
         self._play(lambda replay: replay.seek(SEEK))
 
-    def action_slower(self) -> None:
+    def do_slower(self) -> None:
         """Slower."""
         self._play(lambda replay: replay.change_speed(-1))
 
-    def action_faster(self) -> None:
+    def do_faster(self) -> None:
         """Faster."""
         self._play(lambda replay: replay.change_speed(1))
 
-    # The feed.
+    def do_keywords(self) -> None:
+        """Change keywords and topic."""
+        from tui.dialogs.query import QueryDialog  # noqa: PLC0415
 
-    def action_freeze(self) -> None:
-        """Freeze the feed, or follow again."""
-        if self.feed.ring.frozen:
-            self.feed.follow()
+        snapshot, memory = self.snapshot, self.view.memory
+        now = (snapshot.keywords, snapshot.topic)
+
+        def changed(query: tuple[str, str] | None) -> None:
+            if query is not None:
+                self.view.remember(queries=added(added(self.view.memory.queries, now), query))
+
+        recent = self.feed.ring.newest
+        self.push_screen(
+            QueryDialog(now, self._controls.change_query, memory.queries, recent, self.keys, self.jobs), changed
+        )
+
+    def do_window(self, argument: str = "") -> None:
+        """The last hour in plots and lists."""
+        if self.view.choose_list(argument):
+            self.push_screen(WindowScreen(self.snapshot, self.view, self.keys))
+
+    def do_only(self, argument: str = "") -> None:
+        """Only the posts of a name; without one, choose it."""
+        if argument:
+            self.view.only(argument)
         else:
-            self.feed.freeze()
+            self.do_window()
 
-    def action_mode(self) -> None:
-        """All posts, or only those about the topic."""
-        self.feed.cycle()
+    def do_health(self) -> None:
+        """How it goes."""
+        from tui.dialogs.health import health_sheet  # noqa: PLC0415
 
-    def action_up(self) -> None:
-        """One post up."""
-        self.feed.move(-1)
+        self.push_screen(health_sheet(lambda: self.snapshot, self.keys))
 
-    def action_down(self) -> None:
-        """One post down."""
-        self.feed.move(1)
+    def do_gaps(self) -> None:
+        """The gaps."""
+        from tui.dialogs.gaps import gaps_sheet  # noqa: PLC0415
 
-    def action_page_up(self) -> None:
-        """One page up."""
-        self.feed.move_page(-1)
+        self.push_screen(gaps_sheet(lambda: self.snapshot, self.keys))
 
-    def action_page_down(self) -> None:
-        """One page down."""
-        self.feed.move_page(1)
-
-    def action_oldest(self) -> None:
-        """The oldest post in memory."""
-        self.feed.oldest()
-
-    def action_newest(self) -> None:
-        """The newest post, and follow."""
-        self.feed.follow()
-
-    def action_open(self) -> None:
-        """Open the post under the cursor."""
-        row = self.feed.current()
-        if row is not None:
-            self.feed.point_at(row)
-            self._open(row)
-
-    @on(Feed.Opened)
-    def _row_clicked(self, event: Feed.Opened) -> None:
-        self._open(event.row)
-
-    def _open(self, row: FeedRow) -> None:
-        from tui.dialogs.detail import PostSheet  # noqa: PLC0415
-
-        self.push_screen(PostSheet(row, self.feed.terms, self.feed.neighbour))
-
-    @on(Feed.Moved)
-    def _feed_moved(self) -> None:
-        self._paint()
-
-    # The filter.
-
-    def action_filter(self) -> None:
-        """Open the filter's field."""
-        self._field.add_class("-open")
-        self._field.focus()
-
-    def action_clear(self) -> None:
-        """Clear the filter and close its field."""
-        self._field.value = ""
-        self._close_filter()
-
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self, event: Input.Changed) -> None:
-        self.feed.filter(event.value)
-        self._paint()
-
-    @on(Input.Submitted, "#filter")
-    def _close_filter(self) -> None:
-        """Keep the filter, give the keys back to the feed."""
-        self._field.remove_class("-open")
-        self.feed.focus()
-
-    # The program.
-
-    def action_log(self) -> None:
+    def do_log(self) -> None:
         """Read the event log."""
         from tui.dialogs.log import log_sheet  # noqa: PLC0415
 
-        self.push_screen(log_sheet(self._snapshot))
+        events = sorted((*self.snapshot.events, *self._events), key=lambda event: event.at)
+        self.push_screen(log_sheet(replace(self.snapshot, events=tuple(events)), self.keys))
 
-    def action_help(self) -> None:
+    # The program.
+
+    def do_help(self) -> None:
         """Every key and word."""
         from tui.dialogs.help import help_sheet  # noqa: PLC0415
 
-        self.push_screen(help_sheet([action for action in ACTIONS if self.check_action(action.id, ())]))
+        self.push_screen(help_sheet(self.place, self.keys, self.offers))
 
-    def action_palette(self) -> None:
+    def do_palette(self) -> None:
         """Find an action by its name."""
         self.action_command_palette()
 
-    def action_theme(self) -> None:
-        """The next theme."""
-        place = THEMES.index(self.theme) if self.theme in THEMES else -1
-        self.theme = THEMES[(place + 1) % len(THEMES)]
+    def do_command(self) -> None:
+        """Type a command."""
+        from tui.command import CommandLine  # noqa: PLC0415
+
+        self.push_screen(CommandLine(self))
 
 
-def run(controls: Controls, settings: Settings, finished: Callable[[], bool] = lambda: False) -> int:
+def run(
+    controls: Controls,
+    settings: Settings,
+    finished: Callable[[], bool] = lambda: False,
+    begin: Callable[[], None] = lambda: None,
+) -> int:
     """Show the dashboard until the user leaves; the capture is stopped whatever ends it. The exit code.
 
-    `finished` says that the capture has done what it was asked for (`--duration`, `--max-posts`): then the
-    dashboard leaves by itself. One that an error has ended stays on the screen, so that the reason can be read.
+    `begin` is called when the first frame is on the screen. `finished` says that the capture has done what it was
+    asked for (`--duration`, `--max-posts`): then the dashboard leaves by itself. One that an error has ended stays
+    on the screen, so that the reason can be read.
     """
-    try:
-        if sys.stdin.isatty() and sys.stderr.isatty():
-            from tui.signs import settle  # noqa: PLC0415 - not on Windows, and nothing to ask without a terminal
+    from tui.memory import load  # noqa: PLC0415
 
-            settle(sys.stdin.fileno(), sys.stderr.fileno())
-        app = Dashboard(controls, settings, finished)
+    folder = settings.data_dir
+    memory, problem = load(folder)
+    try:
+        app = Dashboard(controls, settings, finished, begin, memory=memory, folder=folder, problem=problem)
         app.run()
+        app.view.write()  # what was changed just before leaving
     finally:
         controls.stop()
     return app.return_code or 0

@@ -23,6 +23,8 @@ from core.private import harden
 if TYPE_CHECKING:
     from core.attach.store import StoreViewer
     from core.attach.viewer import Viewer
+    from core.capture import Capture
+    from core.settings import Settings
 
 COMMANDS = {
     "demo": "the same over a simulator of X on this machine: nothing to configure, nothing is billed",
@@ -114,6 +116,7 @@ def _add_run(parser: argparse.ArgumentParser, *, limits: bool = True) -> None:
         group.add_argument(
             "--backfill", action="store_true", help="fill gaps from X's recent search; X bills what is fetched"
         )
+    group.add_argument("--fps", metavar="N", help="paint the dashboard at most so often per second (10)")
     group.add_argument("--log-format", choices=("text", "json"), help="how the log lines of --no-ui look")
     group.add_argument("--json", action="store_true", help="print the final report as one JSON object on stdout")
 
@@ -150,8 +153,9 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
             overrides[name] = getattr(args, name)
     if getattr(args, "backfill", False):
         overrides["x.backfill"] = True
-    if getattr(args, "log_format", None):
-        overrides["log.format"] = args.log_format
+    for flag, name in (("log_format", "log.format"), ("fps", "ui.fps")):
+        if getattr(args, flag, None):
+            overrides[name] = getattr(args, flag)
     refuse_secrets(overrides)
     return overrides
 
@@ -244,32 +248,62 @@ def _demo(arguments: list[str]) -> int:
         return _run(args, core_settings.load(overrides, args.profile), demo=True)
 
 
-def _run(args: argparse.Namespace, settings: Any, *, demo: bool) -> int:
-    from core.capture import Capture, Limits
-
+def _run(args: argparse.Namespace, settings: Settings, *, demo: bool) -> int:
     if not args.no_ui and not _has_terminal():
+        from core.capture import Capture
+
         Capture.parts(settings)  # what is missing in the settings is the more useful thing to hear first
         raise _no_terminal()
-    from core import headless
 
     def open_capture() -> Capture:
+        from core.capture import Capture, Limits
+
         return Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
 
-    if args.no_ui:
-        return headless.run(open_capture, settings.log, report=args.json)
-    # Signals wait until the dashboard listens to them: the capture runs already, and is to be ended in order.
-    signal.pthread_sigmask(signal.SIG_BLOCK, headless.ENDING_SIGNALS)
-    capture = open_capture()
-    from tui import app
+    if not args.no_ui:
+        return _show(open_capture, settings, demo=demo, report=args.json)
+    from core import headless
 
-    capture.start()
-    code = app.run(capture, settings, lambda: capture.ended.is_set() and capture.error is None)
+    return headless.run(open_capture, settings.log, report=args.json)
+
+
+def _show(open_capture: Callable[[], Capture], settings: Settings, *, demo: bool, report: bool) -> int:
+    """The dashboard: on the screen first, the capture as soon as it is open."""
+    from tui.keymap import resolve
+
+    resolve(settings.ui.keymap, settings.ui.keys)  # keys that cannot be are told before anything starts
+    from core import headless
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, headless.ENDING_SIGNALS)  # they wait until the dashboard listens
+    show = _load_dashboard()
+    from tui.opening import Opening
+
+    opening = Opening(open_capture, settings, demo=demo)
+    code = show(opening, settings, opening.finished, opening.begin)
+    capture = opening.result()
+    if capture is None:  # left before there was one
+        return code
     if capture.error is not None:
         _say(f"error: {capture.error}")
         code = capture.error.exit_code
-    if args.json:
+    if report:
         headless.write_report(capture.report(), headless.Log(settings.log))
     return code
+
+
+def _load_dashboard() -> Callable[..., int]:
+    """`tui.app.run`, loaded while the terminal, if there is one, answers a question."""
+    with ExitStack() as stack:
+        question = None
+        if _has_terminal():
+            from tui.signs import Question  # not on Windows
+
+            question = stack.enter_context(Question(sys.stdin.fileno(), sys.stderr.fileno()))
+        from tui import app
+
+        if question is not None:
+            question.settle()
+        return app.run
 
 
 def _no_terminal() -> ConfigError:
@@ -329,9 +363,7 @@ def _attach(arguments: list[str]) -> int:
             from core import headless
 
             return headless.follow(viewer, settings.log)
-        from tui import app
-
-        return app.run(viewer, settings)
+        return _load_dashboard()(viewer, settings)
     except Unavailable as error:
         raise SourceRefused(str(error), "Try again; `bieber-tui attach` shows how the capture is.") from None
     finally:
@@ -367,10 +399,9 @@ def _replay(arguments: list[str]) -> int:
     try:
         if args.no_ui:
             return headless.run(lambda: player.capture, settings.log, report=args.json)
-        from tui import app
-
+        show = _load_dashboard()
         player.start()
-        code = app.run(player, settings)
+        code = show(player, settings)
         if args.json:
             headless.write_report(player.capture.report(), headless.Log(settings.log))
         return code

@@ -1,7 +1,8 @@
-"""The feed: a scroll view over the ring that renders only the rows that are on the screen.
+"""The feed: a scroll view over a list of rows that renders only those that are on the screen.
 
-It is anchored to sequence numbers, not to places: frozen, the row that one reads stays where it is, whatever
-comes and whatever the ring forgets. Any scrolling up freezes; the end follows.
+It reads the ring, or what a search over everything stored has found. It is anchored to sequence numbers, not to
+places: frozen, the row that one reads stays where it is, whatever comes and whatever the ring forgets. Any
+scrolling up freezes; the end follows.
 """
 
 from __future__ import annotations
@@ -15,19 +16,24 @@ from textual.cache import LRUCache
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
+from textual.selection import Selection
 from textual.strip import Strip
 
 from core.snapshot import FeedRow
-from tui.ink import INKS, Line, line_width
+from tui.ink import Line, line_width
 from tui.painted import strip_of
-from tui.ring import Ring
+from tui.ring import Reading, Ring
 from tui.row import Finder, draw_row
+from tui.select import selectable, selected
+from tui.stored import Stored
+
+NEAR = 50  # rows from the top of what a search has found at which more of it is asked for
 
 
 class Feed(ScrollView, can_focus=True, inherit_bindings=False):
     """The posts, oldest at the top, newest at the bottom."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"ink--{ink}" for ink in INKS} | {"feed--cursor"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"feed--cursor"}
 
     class Opened(Message):
         """A row was clicked."""
@@ -37,18 +43,33 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
             self.row = row
 
     class Moved(Message):
-        """The feed was frozen, follows again, or shows other rows."""
+        """The feed was frozen, follows again, shows other rows, or has its cursor on another one."""
+
+    class Wanting(Message):
+        """The reader comes to the top of what a search has found so far."""
 
     def __init__(self, capacity: int, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.ring = Ring(capacity)
-        self.terms: Finder | None = None
+        self.stored: Stored | None = None  # what a search has found, while one reads that
+        self.terms: Finder | None = None  # the topic's
+        self.hits: Finder | None = None  # the filter's
         self.empty: Sequence[Line] = ()  # shown while there are no rows
         self.cursor: int | None = None  # sequence number of the row under the cursor
-        self._drawn: LRUCache[tuple[int, int, str], Strip] = LRUCache(500)
+        self._drawn: LRUCache[tuple[int, int, bool, bool], Strip] = LRUCache(500)
         self._moving = False  # we scroll ourselves just now: it is not the user
 
-    # What the app calls.
+    @property
+    def reading(self) -> Reading:
+        """The list that is shown."""
+        return self.stored or self.ring
+
+    @property
+    def shown(self) -> list[FeedRow]:
+        """The rows that are shown, oldest first."""
+        return self.reading.shown
+
+    # What the stream calls.
 
     def add(self, rows: Sequence[FeedRow]) -> None:
         """Take new posts; repaint only when something on the screen changed."""
@@ -58,7 +79,7 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
         if changed and not self.ring.frozen:
             # A new size makes Textual lay out the whole screen: only when the scroll bar would show it.
             told = self.virtual_size.height
-            if abs(len(self.ring.shown) - told) * self.size.height >= told:
+            if abs(len(self.shown) - told) * self.size.height >= told:
                 self._resize()
             self.refresh()
 
@@ -72,12 +93,16 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
         """What to say while there are no rows."""
         if lines != self.empty:
             self.empty = lines
-            if not self.ring.shown:
+            if not self.shown:
                 self.refresh()
 
     def highlight(self, terms: Finder | None) -> None:
         """Mark these terms from now on."""
         self.terms = terms
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Every row looks different now."""
         self._drawn.clear()
         self.refresh()
 
@@ -90,23 +115,45 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
 
     def follow(self) -> None:
         """Show the newest rows, and keep doing so."""
+        self.stored = None
         self.ring.follow()
         self.cursor = None
         self._resize()
+        self.redraw()
+        self.post_message(self.Moved())
+
+    def read(self, stored: Stored) -> None:
+        """Show what a search finds from now on, its newest row at the bottom; the ring waits meanwhile."""
+        self.ring.freeze()
+        self.stored = stored
+        self.cursor = None
+        self._resize(0)
+        self.redraw()
+        self.post_message(self.Moved())
+
+    def grown(self, rows: int) -> None:
+        """So many older rows were put before those of the search; the rows on the screen stay where they are."""
+        if len(self.shown) <= max(self.size.height, rows):
+            self._resize(len(self.shown))  # the first ones: the newest is read first
+        else:
+            self._resize(self._top + rows)
         self.refresh()
         self.post_message(self.Moved())
 
-    def filter(self, needle: str) -> None:
-        """Show only rows with `needle` in them; the row that was read stays in view when it is among them."""
-        self._keeping_place(lambda: self.ring.filter(needle))
-
-    def cycle(self) -> None:
-        """All posts, or only matched ones; the row that was read stays in view when it is among them."""
-        self._keeping_place(self.ring.cycle)
+    def keeping_place(self, change: Callable[[], None]) -> None:
+        """Make a change of what is shown; the row that was read stays in view when it is still among them."""
+        reading = self.ring.frozen and self._top < len(self.shown)
+        row = self.shown[self._cursor_index()] if reading and self.cursor is not None else None
+        anchor = row or (self.shown[self._top] if reading else None)
+        above = self.reading.index_of(anchor.seq) - self._top if anchor else 0
+        change()
+        self._resize(self.reading.index_of(anchor.seq) - above if anchor else None)
+        self.redraw()
+        self.post_message(self.Moved())
 
     def move(self, rows: int) -> None:
         """Move the cursor by so many rows; this freezes the feed, and its end follows again."""
-        shown = self.ring.shown
+        shown = self.shown
         if not shown:
             return
         following = not self.ring.frozen
@@ -115,9 +162,9 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
         self.freeze()
         at = self._cursor_index() + rows
         if at >= len(shown):
-            if self.ring.waiting:
+            if self.ring.waiting and self.stored is None:
                 self._pull()
-                shown = self.ring.shown
+                shown = self.shown
                 at = self._cursor_index() + rows
             elif rows > 0:
                 self.follow()
@@ -128,28 +175,46 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
         """Move the cursor by a page, up (-1) or down (1)."""
         self.move(direction * max(self.size.height - 1, 1))
 
+    def match(self, direction: int) -> bool:
+        """Put the cursor on the next row that is looked for, up (-1) or down (1); False when there is none."""
+        shown = self.shown
+        if not shown:
+            return False
+        # Without a cursor the row on the screen that is nearest to the end counts as well.
+        at = self._cursor_index() + (direction if self.cursor is not None else 0)
+        while 0 <= at < len(shown):
+            if self.reading.is_hit(shown[at]):
+                self.freeze()
+                self._put_cursor(at)
+                return True
+            at += direction
+        if direction < 0:
+            self.post_message(self.Wanting())
+        return False
+
     def oldest(self) -> None:
         """Go to the oldest row."""
-        if self.ring.shown:
+        if self.shown:
             self.freeze()
             self._put_cursor(0)
 
     def current(self) -> FeedRow | None:
         """The row under the cursor; without one, the last row on the screen."""
-        shown = self.ring.shown
-        return shown[self._cursor_index()] if shown else None
+        return self.shown[self._cursor_index()] if self.shown else None
 
     def point_at(self, row: FeedRow) -> None:
         """Freeze with the cursor on this row."""
         self.freeze()
-        index = self.ring.index_of(row.seq)
-        if index < len(self.ring.shown):
+        index = self.reading.index_of(row.seq)
+        if index < len(self.shown):
             self._put_cursor(index)
 
     def neighbour(self, row: FeedRow, step: int) -> FeedRow | None:
         """The shown row so many places from this one."""
-        index = self.ring.index_of(row.seq) + step
-        return self.ring.shown[index] if 0 <= index < len(self.ring.shown) else None
+        index = self.reading.index_of(row.seq)
+        if index >= len(self.shown) or self.shown[index] is not row:
+            return None  # a post of another list
+        return self.shown[index + step] if 0 <= index + step < len(self.shown) else None
 
     # Places.
 
@@ -157,51 +222,48 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
     def _top(self) -> int:
         """The place of the first row on the screen. Following, it is counted from the end."""
         if not self.ring.frozen:
-            return max(len(self.ring.shown) - self.size.height, 0)
+            return max(len(self.shown) - self.size.height, 0)
         return self.scroll_offset.y
 
     def _cursor_index(self) -> int:
         """The cursor's place; when it is not on the screen, the last row that is."""
-        shown, top, height = self.ring.shown, self._top, max(self.size.height, 1)
+        shown, top, height = self.shown, self._top, max(self.size.height, 1)
         if self.cursor is not None:
-            index = self.ring.index_of(self.cursor)
+            index = self.reading.index_of(self.cursor)
             if top <= index < min(top + height, len(shown)):
                 return index
         return max(min(top + height, len(shown)) - 1, 0)
 
     def _put_cursor(self, index: int) -> None:
-        self.cursor = self.ring.shown[index].seq
+        self.cursor = self.shown[index].seq
         top, height = self._top, max(self.size.height, 1)
         if index < top:
             self._scroll(index)
         elif index >= top + height:
             self._scroll(index - height + 1)
+        if index < NEAR:
+            self.post_message(self.Wanting())
         self.refresh()
+        self.post_message(self.Moved())
 
     def _pull(self) -> None:
         """Append what waits below a frozen feed; the rows on the screen stay where they are."""
         top = self._top
         left = self.ring.pull()
         self._resize(top - left)
-        self.refresh()
-        self.post_message(self.Moved())
-
-    def _keeping_place(self, change: Callable[[], None]) -> None:
-        top_row = self.ring.shown[self._top] if self.ring.frozen and self._top < len(self.ring.shown) else None
-        change()
-        self._resize(self.ring.index_of(top_row.seq) if top_row else None)
-        self.refresh()
+        self.screen.clear_selection()  # its places are others now
+        self.redraw()
         self.post_message(self.Moved())
 
     def _resize(self, top: int | None = None) -> None:
         """Tell the scroll bar how many rows there are, and go to the place where the view belongs."""
         self._moving = True
         try:
-            self.virtual_size = Size(self.size.width, len(self.ring.shown))
+            self.virtual_size = Size(self.size.width, len(self.shown))
         finally:
             self._moving = False
         if not self.ring.frozen:
-            self._scroll(max(len(self.ring.shown) - self.size.height, 0))
+            self._scroll(max(len(self.shown) - self.size.height, 0))
         elif top is not None:
             self._scroll(top)
 
@@ -218,10 +280,13 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
         if self._moving or round(old_value) == round(new_value):
             return
         if new_value < old_value:
-            if not self.ring.frozen:
+            # A screen that became higher scrolls as well, and ends where it ended: nobody went up.
+            if not self.ring.frozen and round(new_value) < self.max_scroll_y:
                 self.ring.freeze()
                 self.post_message(self.Moved())
-        elif self.ring.frozen and round(new_value) >= self.max_scroll_y:
+            if new_value < NEAR:
+                self.post_message(self.Wanting())
+        elif self.ring.frozen and self.stored is None and round(new_value) >= self.max_scroll_y:
             # Not at once: an animated scroll is still at work, and must not find its own end scrolled away.
             self.call_next(self._pull if self.ring.waiting else self.follow)
 
@@ -234,36 +299,50 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
         """Another size shows other rows."""
         self._resize(self.scroll_offset.y if self.ring.frozen else None)
 
+    # The mouse.
+
+    def on_mouse_down(self) -> None:
+        """What may become a selection stands still."""
+        self.freeze()
+
     def on_click(self, event: events.Click) -> None:
-        """A click on a row opens it."""
+        """A click on a row opens it; the end of a selection does not."""
         index = self._top + event.y
-        if event.y < self.size.height and index < len(self.ring.shown):
-            row = self.ring.shown[index]
+        if event.y < self.size.height and index < len(self.shown) and not self.screen.get_selected_text():
+            row = self.shown[index]
             self.point_at(row)
             self.post_message(self.Opened(row))
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """What is selected with the mouse, as it is drawn."""
+        return selected(selection, len(self.shown), lambda y: self._strip(y).text)
 
     # Painting.
 
     def render_line(self, y: int) -> Strip:
         """One row of the screen."""
         width = self.scrollable_content_region.width
-        shown = self.ring.shown
-        if not shown:
+        if not self.shown:
             return self._render_empty(y, width)
         index = self._top + y
-        if index >= len(shown):
+        if index >= len(self.shown):
             return Strip.blank(width, self.rich_style)
-        row = shown[index]
-        cursor = self.ring.frozen and row.seq == self.cursor
-        if cursor:
-            line = draw_row(row, width, self.terms, self.ring.needle, cursor)
+        return selectable(self, self._strip(index), index)
+
+    def _strip(self, index: int) -> Strip:
+        """The row at that place, drawn for the present width."""
+        width = self.scrollable_content_region.width
+        row = self.shown[index]
+        starred, aside = row.post.key in self.ring.stars, self.reading.is_aside(row)
+        if self.ring.frozen and row.seq == self.cursor:
+            line = draw_row(row, width, self.terms, self.hits, cursor=True, starred=starred, aside=aside)
             return strip_of(self, line, width, self._cursor_style())
         # A row is drawn once and then only moves up: finding the topic's terms in it is what costs.
-        key = (row.seq, width, self.ring.needle)
+        key = (row.seq, width, starred, aside)
         strip = self._drawn.get(key)
         if strip is None:
-            strip = strip_of(self, draw_row(row, width, self.terms, self.ring.needle), width)
-            self._drawn[key] = strip
+            line = draw_row(row, width, self.terms, self.hits, starred=starred, aside=aside)
+            strip = self._drawn[key] = strip_of(self, line, width)
         return strip
 
     def notify_style_update(self) -> None:

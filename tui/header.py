@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 
 from core.snapshot import Snapshot
-from tui.actions import ACTIONS, Action, key_name
+from tui.actions import ACTIONS, Action
 from tui.ink import Line, Span, clip, fit, line_width, spread, take
+from tui.keymap import Keys
 from tui.sanitise import clean
 from tui.words import Said, clock, headline, running, worst
 
@@ -46,11 +47,13 @@ def draw_header(snapshot: Snapshot, width: int, stopping: bool = False) -> Line:
     room = width - line_width(right)
     left: list[Span] = [(f" {NAME}  ", "accent")] if room > 44 else [(" ", "text")]
     query = _query(snapshot, room - line_width(left) - 2)
-    return spread([*left, *query], right, width)
+    line = spread([*left, *query], right, width)
+    # Whatever is wrong colours the whole bar: it is seen from across the room.
+    return tuple((text, f"{said.ink}-chip") for text, _ in line) if said.loud else line
 
 
 def _leaving(snapshot: Snapshot) -> Said:
-    return Said("◌", "LEAVING" if snapshot.view else "FLUSHING, then quit", "warn", loud=True)
+    return Said("◌", "LEAVING" if snapshot.view else "FLUSHING, then quit", "warn")
 
 
 def _query(snapshot: Snapshot, room: int) -> list[Span]:
@@ -69,16 +72,16 @@ def _query(snapshot: Snapshot, room: int) -> list[Span]:
     )
 
 
-def draw_keys(width: int, on: Set[str] = frozenset(), off: Set[str] = frozenset()) -> Line:
+def draw_keys(width: int, keys: Keys, on: Set[str] = frozenset(), off: Set[str] = frozenset()) -> Line:
     """The keys that matter, as many as fit.
 
     `on` names the actions whose label is the other one now, `off` those that can do nothing now.
     """
-    labelled = [action for action in ACTIONS if action.label and action.id not in off]
+    labelled = [action for action in ACTIONS if action.label and action.id not in off and keys.of(action.id)]
     kept: set[str] = set()
     used = 1
     for action in sorted(labelled, key=lambda action: action.rank):
-        size = line_width(_key(action, on)) + 3
+        size = line_width(_key(action, keys, on)) + 3
         if used + size > width:
             break
         used += size
@@ -86,10 +89,10 @@ def draw_keys(width: int, on: Set[str] = frozenset(), off: Set[str] = frozenset(
     spans: list[Span] = [(" ", "dim")]
     for action in labelled:
         if action.id in kept:
-            spans += [*_key(action, on), ("   ", "dim")]
+            spans += [*_key(action, keys, on), ("   ", "dim")]
     return fit(spans, width)
 
 
-def _key(action: Action, on: Set[str]) -> Iterable[Span]:
+def _key(action: Action, keys: Keys, on: Set[str]) -> Iterable[Span]:
     label = action.relabel if action.id in on and action.relabel else action.label
-    return (key_name(action.keys[0]), f"key@{action.id}"), (f" {label}", f"dim@{action.id}")
+    return (keys.name(action.id), f"key@{action.id}"), (f" {label}", f"dim@{action.id}")

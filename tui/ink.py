@@ -37,6 +37,8 @@ INKS = (
     "key",  # a key one can press
 )
 
+ON_LOUD = frozenset(("hit", "chip", "warn-chip", "bad-chip"))  # inks with a background of their own
+
 
 def line_width(line: Iterable[Span]) -> int:
     """Cells that the line takes."""

@@ -52,3 +52,13 @@ def term_finder(topic: str) -> Callable[[str], Iterable[tuple[int, int]]] | None
         return parse_topic(topic).spans
     except QueryError:
         return None
+
+
+def is_one_term(query: str) -> bool:
+    """Whether it can be read, and is one term and nothing else: what a name may hold must not become a query."""
+    from core.query import parse_topic  # noqa: PLC0415
+
+    try:
+        return parse_topic(query).terms == (query,)
+    except QueryError:
+        return False

@@ -1,40 +1,65 @@
-"""Painted: a widget that shows Lines, in the theme's colours, and repaints only rows that changed."""
+"""Painted: a widget that shows Lines, in the theme's colours, and repaints only rows that changed.
+
+The inks' colours belong to the screen at the bottom, a Canvas, and to no widget: the stylesheet looks at every
+component class of every widget each time that any style changes, and nineteen for each would be most of a start.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Region
+from textual.geometry import Region, Size
+from textual.screen import Screen
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
 from core.snapshot import Snapshot
-from tui.ink import INKS, Line
+from tui.ink import INKS, ON_LOUD, Line, Span
+from tui.select import selectable, selected
+
+
+class Canvas(Screen[object]):
+    """The screen at the bottom of an app that shows Lines: it has the colours of the inks."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"ink--{ink}" for ink in INKS}
 
 
 def strip_of(widget: Widget, line: Line, width: int, over: Style | None = None) -> Strip:
-    """The line in the widget's colours, in exactly `width` cells. `ink@action` is a text to click."""
+    """The line in the widget's colours, in exactly `width` cells. `ink@action` is a text to click, and so is
+    `ink@action argument`."""
     segments = []
-    for text, ink in line:
+    canvas, own = widget.app.screen_stack[0], widget.rich_style
+    for text, ink in _joined(line):
         name, _, action = ink.partition("@")
-        style = widget.get_component_rich_style(f"ink--{name}")
-        if over is not None:
+        style = own + canvas.get_component_rich_style(f"ink--{name}", partial=True)
+        if over is not None and name not in ON_LOUD:
             style += over
         if action:
-            style += Style.from_meta({"@click": f"app.{action}"})
+            # Not as text to be parsed: what an action takes may be what somebody wrote.
+            done, _, argument = action.partition(" ")
+            style += Style.from_meta({"@click": ("app.do", (done, argument))})
         segments.append(Segment(text, style))
-    return Strip(segments).adjust_cell_length(
-        width, widget.rich_style if over is None else widget.rich_style + over
-    )
+    return Strip(segments).adjust_cell_length(width, own if over is None else own + over)
+
+
+def _joined(line: Line) -> Iterator[Span]:
+    """The line with spans of the same ink as one: each costs some 40 bytes on its way to the terminal."""
+    text, ink = "", ""
+    for more, its_ink in line:
+        if its_ink != ink and text:
+            yield text, ink
+            text = ""
+        text, ink = text + more, its_ink
+    if text:
+        yield text, ink
 
 
 class Painted(Widget):
     """A widget whose content is a list of Lines, given by `paint`."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"ink--{ink}" for ink in INKS}
 
     lines: Sequence[Line] = ()
 
@@ -53,7 +78,11 @@ class Painted(Widget):
         width = self.size.width
         if y >= len(self.lines):
             return Strip.blank(width, self.rich_style)
-        return strip_of(self, self.lines[y], width)
+        return selectable(self, strip_of(self, self.lines[y], width), y)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """What is selected with the mouse."""
+        return selected(selection, len(self.lines), lambda y: "".join(text for text, _ in self.lines[y]))
 
 
 class Panel(Painted):
@@ -63,12 +92,21 @@ class Panel(Painted):
         super().__init__(id=id)
         self.draw = draw
         self.snapshot: Snapshot | None = None
+        self._drawn_for: Size | None = None
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw this moment, if there is room for it."""
         self.snapshot = snapshot
         if self.display and self.size.width > 0 and self.size.height > 0:
+            self._drawn_for = self.size
             self.paint(self.draw(snapshot, self.size.width, self.size.height))
+
+    def render_line(self, y: int) -> Strip:
+        """One row of the screen. The first frame comes before the news of a size, and is not to be empty."""
+        if self._drawn_for != self.size and self.snapshot is not None:
+            self._drawn_for = self.size
+            self.lines = self.draw(self.snapshot, self.size.width, self.size.height)
+        return super().render_line(y)
 
     def on_resize(self) -> None:
         """Draw the same moment in the new room."""

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Callable
+from typing import cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from tui.actions import ACTIONS, Action, key_names
+from tui.actions import Action
+from tui.app import Dashboard
+from tui.command import COMMANDS
 
 
 class ActionProvider(Provider):
-    """Every action of the table but the palette itself."""
+    """Every action of the dashboard but the palette itself."""
+
+    @property
+    def _dashboard(self) -> Dashboard:
+        return cast("Dashboard", self.app)
 
     async def discover(self) -> Hits:
         """All of them, in the table's order."""
-        for action in ACTIONS:
-            if self._offers(action):
-                yield DiscoveryHit(_title(action), self._call(action), help=key_names(action))
+        for action in self._listed():
+            yield DiscoveryHit(action.description, self._call(action), help=self._help(action))
 
     async def search(self, query: str) -> Hits:
         """Those whose words fit."""
         matcher = self.matcher(query)
-        for action in ACTIONS:
-            score = matcher.match(_title(action))
-            if score > 0 and self._offers(action):
-                yield Hit(score, matcher.highlight(_title(action)), self._call(action), help=key_names(action))
+        for action in self._listed():
+            score = max(matcher.match(action.description), matcher.match(action.command))
+            if score > 0:
+                said = matcher.highlight(action.description)
+                yield Hit(score, said, self._call(action), help=self._help(action))
 
-    def _offers(self, action: Action) -> bool:
-        return action.id != "palette" and bool(self.app.check_action(action.id, ()))
+    def _listed(self) -> list[Action]:
+        return [action for action in COMMANDS if action.id != "palette" and self._dashboard.offers(action)]
 
-    def _call(self, action: Action) -> Callable[[], Awaitable[object]]:
-        return partial(self.app.run_action, action.id)
+    def _help(self, action: Action) -> str:
+        return f"{self._dashboard.keys.names(action.id)}  :{action.command}".strip()
 
-
-def _title(action: Action) -> str:
-    return action.description
+    def _call(self, action: Action) -> Callable[[], None]:
+        return lambda: self._dashboard.do(action.id)

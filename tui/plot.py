@@ -6,13 +6,15 @@ is over: the plot slides, it does not shimmer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import ceil, floor, log10
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from math import ceil, log10
 
-from core.snapshot import Series
+from core.snapshot import Series, Snapshot
 from tui.ink import Line, Span
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
+SPIKE = "▲"
 
 
 def bucket_size(steps: int, width: int) -> int:
@@ -36,17 +38,57 @@ def buckets(values: Sequence[int], start: float, step: float, size: int) -> list
     return out
 
 
-def begun(series: Series, started_at: float, *, whole: bool = True) -> Series:
-    """The series without the steps before the run: they are not known, so they are not drawn as zero.
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A length of time that plots can show."""
 
-    `whole` leaves out the steps that are in the run in part only, the first one and the one that is not over.
+    name: str
+    seconds: int
+
+
+PERIODS = (Period("5 min", 300), Period("60 min", 3600), Period("24 h", 86_400))
+
+
+def counted(snapshot: Snapshot, period: int) -> Series:
+    """The counts of a period, without the steps before anything was counted: what is not known is not zero.
+
+    The second that is not over is left out too: it would be a dip at the edge.
     """
-    before = (started_at - series.start) / series.step
-    skip = min(max(ceil(before) if whole else floor(before), 0), len(series.consumed))
-    end = len(series.consumed) - whole
+    rates = snapshot.rates
+    series = (rates.seconds, rates.minutes, rates.day)[period]
+    end = max(len(series.consumed) - (period == 0), 0)
+    first = next((index for index, value in enumerate(series.consumed[:end]) if value), end)
+    begun = max(int((snapshot.started_at - series.start) // series.step), 0)
+    skip = min(first, begun)
     return Series(
         series.step, series.start + skip * series.step, series.consumed[skip:end], series.matched[skip:end]
     )
+
+
+def speeds(series: Series, size: int, now: float) -> list[float | None]:
+    """Posts per second in each bucket of `size` steps; of a step that is not over, what of it has passed."""
+    whole = buckets(series.consumed, series.start, series.step, size)
+    end = series.start + len(series.consumed) * series.step
+    to_come = min(max(end - now, 0.0), series.step * 0.9)
+    return [
+        total / (steps * series.step - (to_come if place == len(whole) else 0.0))
+        for place, (total, steps) in enumerate(whole, 1)
+    ]
+
+
+def shares(series: Series, size: int) -> list[float | None]:
+    """The share of matched posts in each bucket of `size` steps; None where no post came."""
+    came = buckets(series.consumed, series.start, series.step, size)
+    kept = buckets(series.matched, series.start, series.step, size)
+    return [matched / total if total else None for (total, _), (matched, _) in zip(came, kept, strict=True)]
+
+
+def spiked(spikes: Sequence[float], series: Series, size: int) -> frozenset[int]:
+    """The places of the buckets in which a spike began."""
+    first = round(series.start / series.step) // size
+    last = round(series.start / series.step + len(series.consumed) - 1) // size
+    places = (int(at / series.step) // size for at in spikes if at >= series.start)
+    return frozenset(place - first for place in places if place <= last)
 
 
 def nice_top(value: float) -> float:
@@ -59,20 +101,31 @@ def nice_top(value: float) -> float:
     )
 
 
-def bars(values: Sequence[float | None], width: int, height: int, top: float, ink: str = "accent") -> list[Line]:
+def bars(
+    values: Sequence[float | None],
+    width: int,
+    height: int,
+    top: float,
+    ink: str = "accent",
+    marked: Collection[int] = (),
+) -> list[Line]:
     """Bars of the newest `width` values, newest at the right, as `height` lines from the top down.
 
-    None (nothing known) is blank; zero is a faint base line; anything above zero is at least one step high.
+    None (nothing known) is blank; zero is a faint base line; anything above zero is at least one step high. The
+    values at the places `marked` have a sign at their foot: a spike began there.
     """
     shown = list(values)[-width:] if width > 0 else []
+    feet = {place - len(values) + len(shown) for place in marked}
     levels = [_level(value, height, top) for value in shown]
     lines: list[Line] = []
     for row in range(height - 1, -1, -1):
         spans: list[Span] = [(" " * (width - len(shown)), "faint")]
-        for value, level in zip(shown, levels, strict=True):
+        for place, (value, level) in enumerate(zip(shown, levels, strict=True)):
             base = row == 0 and value is not None and level == 0
             char = "▁" if base else BLOCKS[min(max(level - 8 * row, 0), 8)]
             kind = "faint" if base else ink
+            if row == 0 and place in feet:
+                char, kind = SPIKE, "warn"
             if spans[-1][1] == kind:
                 spans[-1] = (spans[-1][0] + char, kind)
             else:

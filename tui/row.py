@@ -4,6 +4,7 @@
 12:41:06  @r4dio       = a duplicate is dim and has this sign
 12:41:05  @ana         · a post that is not about the topic
 12:40:11  @pop_daily   « fetched afterwards to fill a gap
+12:40:09 ★@ana           a post that somebody marked
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 from core.snapshot import FeedRow, Verdict
-from tui.ink import Line, Span, clip, fit, pad
+from tui.ink import Line, Span, clip, fit, line_width, pad
 from tui.sanitise import clean
 from tui.words import clock, minute
 
@@ -21,9 +24,12 @@ Finder = Callable[[str], Iterable[tuple[int, int]]]
 SIGNS = {Verdict.MATCHED: " ", Verdict.DUPLICATE: "=", Verdict.FILTERED: "·"}
 BACKFILLED = "«"
 CURSOR = "▌"
+STAR = "★"
 
 # A row is one line: no more of a post than this is ever looked at to draw it.
 MOST_CHARACTERS = 600
+
+LEAD = 12  # cells that are shown before what was found
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,38 +60,67 @@ def author_name(row: FeedRow) -> str:
 
 
 def draw_row(
-    row: FeedRow, width: int, terms: Finder | None = None, needle: str = "", cursor: bool = False
+    row: FeedRow,
+    width: int,
+    terms: Finder | None = None,
+    hits: Finder | None = None,
+    *,
+    cursor: bool = False,
+    starred: bool = False,
+    aside: bool = False,
 ) -> Line:
-    """The row in exactly `width` cells. `terms` finds the topic's terms in a text, `needle` is the filter."""
+    """The row in exactly `width` cells.
+
+    `terms` finds the topic's terms in a text, `hits` what the filter looks for. A row that is only there for
+    context (`aside`) is dim and has no marks of the filter. A text begins at its start, unless that would leave
+    what the filter found outside of the row.
+    """
     columns = Columns.of(width)
-    quiet = row.verdict is not Verdict.MATCHED
+    quiet = aside or row.verdict is not Verdict.MATCHED
     at = clock(row.received_at) if columns.seconds else minute(row.received_at)
-    gap = "  " if columns.seconds else " "
     text = clean(row.post.text[:MOST_CHARACTERS])
     found = terms if terms is not None and row.verdict is not Verdict.FILTERED else None
-    spans: list[Span] = [
-        (CURSOR if cursor else " ", "accent"),
-        (f"{at}{gap}", "dim"),
-        (pad(clip(author_name(row), columns.author), columns.author), "dim" if quiet else "author"),
+    shown_hits = None if aside else hits
+    name = pad(clip(author_name(row), columns.author), columns.author)
+    lead: list[Span] = [
+        (CURSOR, "accent") if cursor else (" ", "dim"),
+        (f"{at} " if columns.seconds else at, "dim"),
+        (STAR, "accent") if starred else (" ", "dim"),
+        *marked(name, None, shown_hits, "dim" if quiet else "author"),
         (f" {sign(row)} ", "dim"),
-        *marked(text, found, needle, "dim" if quiet else "text", "dim-match" if quiet else "match"),
     ]
-    return fit(spans, width)
+    words = marked(text, found, shown_hits, "dim" if quiet else "text", "dim-match" if quiet else "match")
+    return fit([*lead, *from_hit(words, width - line_width(lead))], width)
 
 
-def marked(text: str, terms: Finder | None, needle: str, ink: str, match_ink: str = "match") -> list[Span]:
+def from_hit(spans: list[Span], width: int) -> list[Span]:
+    """The spans from their start, or from a little before the first hit when that would not be seen in `width`."""
+    first = next((number for number, (_, ink) in enumerate(spans) if ink == "hit"), None)
+    if first is None or line_width(spans[: first + 1]) < width:
+        return spans
+    before = "".join(text for text, _ in spans[:first])
+    start = len(before)
+    while start and cell_len(before[start - 1 :]) <= LEAD:
+        start -= 1
+    if start == 0:
+        return spans
+    blank = before.find(" ", start)
+    start = blank + 1 if 0 <= blank < len(before) - 1 else start  # at the start of a word, when there is one
+    kept: list[Span] = [("…", "dim")]
+    for text, ink in spans:
+        if start < len(text):
+            kept.append((text[max(start, 0) :], ink))
+        start -= len(text)
+    return kept
+
+
+def marked(text: str, terms: Finder | None, hits: Finder | None, ink: str, match_ink: str = "match") -> list[Span]:
     """The text with the topic's terms and the filter's hits in their own inks; a hit wins over a term."""
     inks = [ink] * len(text)
-    if terms is not None:
-        for start, end in terms(text):
-            inks[start:end] = [match_ink] * (end - start)
-    if needle:
-        folded = text.casefold()
-        if len(folded) == len(text):  # else places in the two differ: the row is shown without marks
-            place = folded.find(needle)
-            while place >= 0:
-                inks[place : place + len(needle)] = ["hit"] * len(needle)
-                place = folded.find(needle, place + len(needle))
+    for find, mark in ((terms, match_ink), (hits, "hit")):
+        if find is not None:
+            for start, end in find(text):
+                inks[start:end] = [mark] * (end - start)
     spans: list[Span] = []
     start = 0
     for end in range(1, len(text) + 1):

@@ -7,12 +7,16 @@ Pure: a snapshot and a size in, Lines out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from core.health import Health, SourceState
-from core.snapshot import Event, Gap, Level, SinkState, SinkStatus, Snapshot
+from core.snapshot import Event, Gap, JournalStatus, Level, SinkState, SinkStatus, Snapshot
+from core.units import size_words
 from tui.ink import Line, Span, clip, fit, line_width, spread, wrap
-from tui.plot import bars, begun, buckets
+from tui.plot import bars, counted, speeds, spiked
 from tui.sanitise import clean
+from tui.timeline import draw_timeline, timeline
+from tui.window import draw_brief
 from tui.words import (
     UNKNOWN,
     Said,
@@ -27,6 +31,7 @@ from tui.words import (
     store,
     when,
 )
+from tui.words import journal as journal_said
 
 HOUR = 3600.0
 _LEVELS = {Level.INFO: (" ", "text"), Level.WARNING: ("▲", "warn"), Level.ERROR: ("■", "bad")}
@@ -39,14 +44,18 @@ def draw_side(snapshot: Snapshot, width: int, height: int) -> list[Line]:
     for health in snapshot.health or (Health("source"),):
         lines += _connection(snapshot, health, room)
         lines.append(())
-    for sink in snapshot.sinks:
-        lines += _store(sink, snapshot.at, room)
-        lines.append(())
+    for number, sink in enumerate(snapshot.sinks):
+        lines += [*([()] if number else []), *_store(sink, snapshot.at, room)]
     if not snapshot.sinks:
-        lines += _journal_only(snapshot, room)
-        lines.append(())
-    if height - len(lines) >= 10 and snapshot.rates.minutes.consumed:
-        lines += _hour(snapshot, room, 2 if height < 45 else 4)
+        lines += [
+            _title("STORE", Said("●", "journal only", "ok"), room),
+            ((clip(clean(snapshot.data_dir), room), "dim"),),
+        ]
+    lines += _journal(snapshot.journal, room)
+    lines.append(())
+    left = height - len(lines)
+    if left >= 10 and snapshot.rates.minutes.consumed:
+        lines += _hour(snapshot, room, 2 if height < 45 else 4, 0 if left < 13 else 2 if left < 20 else 3)
         lines.append(())
     remaining = height - len(lines)
     if remaining >= 2:
@@ -100,35 +109,11 @@ def _connection(snapshot: Snapshot, health: Health, room: int) -> list[Line]:
         limit = health.rate_limit
         words = f"{limit.remaining:,} of {limit.limit:,} until {minute(limit.reset_at)}"
         lines.append(spread([("rate limit", "dim")], [(words, "text" if limit.remaining else "warn")], room))
-    lines.append(_timeline(snapshot, health, room))
+    cells = hour_cells(room)
+    strip = draw_timeline(timeline(snapshot, health, cells, HOUR))
+    lines.append((*strip, ("60 min".rjust(room - cells), "faint-text")))
     lines += _last_gap(snapshot, room)
     return lines
-
-
-def _timeline(snapshot: Snapshot, health: Health, room: int) -> Line:
-    """The last hour of the connection: low is well, high has a gap in it, a dot is before this run."""
-    cells = _hour_cells(room)
-    each = HOUR / cells
-    begin = snapshot.at - HOUR
-    spans: list[Span] = []
-    for index in range(cells):
-        start, end = begin + index * each, begin + (index + 1) * each
-        missed = sum(
-            max(min(gap.end if gap.end is not None else snapshot.at, end) - max(gap.start, start), 0.0)
-            for gap in reversed(snapshot.gaps)
-            if gap.source == health.source
-        )
-        if missed > 0:
-            kind, char = "warn", "█" if missed > each / 2 else "▅"
-        elif end <= snapshot.started_at or health.state is SourceState.STARTING:
-            kind, char = "faint", "·"
-        else:
-            kind, char = "plot", "▂"
-        if spans and spans[-1][1] == kind:
-            spans[-1] = (spans[-1][0] + char, kind)
-        else:
-            spans.append((char, kind))
-    return (*spans, ("60 min".rjust(room - cells), "faint-text"))
 
 
 def gap_words(gap: Gap, snapshot: Snapshot) -> str:
@@ -177,36 +162,51 @@ def _store(sink: SinkStatus, now: float, room: int) -> list[Line]:
     return lines
 
 
-def _journal_only(snapshot: Snapshot, room: int) -> list[Line]:
-    return [
-        _title("STORE", Said("●", "journal only", "ok"), room),
-        ((clip(clean(snapshot.data_dir), room), "dim"),),
-    ]
+def _journal(journal: JournalStatus, room: int) -> list[Line]:
+    """The journal and its disk: loud when it takes nothing, or soon will not."""
+    if not (journal.blocked or journal.low):
+        return [_sizes(journal, room)] if journal.size is not None else []
+    said = journal_said(journal)
+    lines = [_title("JOURNAL", said, room)]
+    for words in (journal.blocked, journal.advice):
+        lines += [((text, said.ink),) for text in wrap(clean(words), room) if text]
+    return [*lines, _sizes(journal, room)]
 
 
-def _hour(snapshot: Snapshot, room: int, height: int) -> list[Line]:
-    """Matched posts per minute over the last hour."""
-    series = snapshot.rates.minutes
-    cells = _hour_cells(room)
-    over = begun(series, snapshot.started_at, whole=False)
-    whole = buckets(over.matched, over.start, over.step, 60 // cells)
-    values = [total / steps for total, steps in whole]
-    top = max(values[-cells:], default=0.0)
+def _sizes(journal: JournalStatus, room: int) -> Line:
+    size = UNKNOWN if journal.size is None else size_words(journal.size)
+    free = "" if journal.free is None else f", {size_words(journal.free)} free"
+    return spread([("journal", "dim")], [(f"{size}{free}", "text")], room)
+
+
+def _hour(snapshot: Snapshot, room: int, height: int, names: int) -> list[Line]:
+    """Matched posts per minute over the last hour, and in `names` lines what they speak of and who writes them."""
+    series = counted(snapshot, 1)
+    cells = hour_cells(room)
+    size = 60 // cells
+    values = speeds(replace(series, consumed=series.matched), size, snapshot.at)
+    minutes = [None if value is None else value * 60 for value in values]
+    top = max((value for value in minutes[-cells:] if value), default=0.0)
     notes = [f"{top:,.0f}" if top else "", "/min" if top else "", *[""] * height]
-    return [
-        spread(
-            [("LAST HOUR", "title"), ("  matched", "dim")],
-            [(f"{sum(series.matched):,} of {sum(series.consumed):,}", "text")],
-            room,
-        ),
+    window = snapshot.window
+    title = [("LAST 60 MIN", "title@window"), (f"  slide {window.slide / 60:.0f} min", "dim")]
+    whole, matched = f"{sum(series.matched):,} of {sum(series.consumed):,}", f"{sum(series.matched):,}"
+    lines = [
+        spread(title, [(whole if line_width(title) + len(whole) < room else matched, "text")], room),
         *(
             (*line, (note.rjust(room - cells), "faint-text"))
-            for line, note in zip(bars(values, cells, height, top or 1.0), notes, strict=False)
+            for line, note in zip(
+                bars(minutes, cells, height, top or 1.0, marked=spiked(snapshot.rates.spikes, series, size)),
+                notes,
+                strict=False,
+            )
         ),
     ]
+    brief = [draw_brief(window, kind, room) for kind in ("tags", "authors", "words")[:names]]
+    return [*lines, *(line for line in brief if line)]
 
 
-def _hour_cells(room: int) -> int:
+def hour_cells(room: int) -> int:
     """Cells for an hour, a whole number of minutes each, with room for a caption at their right."""
     return 60 if room >= 67 else 30
 
@@ -247,6 +247,12 @@ def draw_status(snapshot: Snapshot, width: int) -> Line:
             parts.append([(said.sign, said.ink), (f" {label}", "text")])
     if not snapshot.sinks:
         parts.append([("●", "ok"), (" journal only", "text")])
+    journal = journal_said(snapshot.journal)
+    if journal.loud:
+        why = " ".join(filter(None, (snapshot.journal.blocked, snapshot.journal.advice)))
+        parts.insert(
+            0, [(f" {journal.sign} {journal.words} ", f"{journal.ink}-chip"), (f" {clean(why)}", journal.ink)]
+        )
     for health in snapshot.health[:1]:
         silent = None if health.last_byte_at is None else now - health.last_byte_at
         parts.append([("last byte ", "dim"), (span(silent), "text")])
@@ -267,4 +273,4 @@ def draw_status(snapshot: Snapshot, width: int) -> Line:
 
 def in_trouble(snapshot: Snapshot) -> bool:
     """Whether the status line says something that must be seen even where there is hardly room."""
-    return any(store(sink).loud for sink in snapshot.sinks)
+    return any(store(sink).loud for sink in snapshot.sinks) or journal_said(snapshot.journal).loud

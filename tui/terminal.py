@@ -51,3 +51,11 @@ class LastingDriver(LinuxDriver):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._file = cast("Any", LastingFile(cast("IO[str]", self._file)))
+
+    def ask_echo(self, number: int) -> None:
+        """Ask where the cursor is; Textual hands the answer on as an event.
+
+        For the question it is put into the column `number`, which tells the answers apart, and into the second
+        line: answers about the first one read like keys.
+        """
+        self.write(f"\x1b7\x1b[2;{number}H\x1b[6n\x1b8")

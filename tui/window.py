@@ -1,88 +1,102 @@
 """The last hour in lists and plots: what the posts speak of, who writes them, how fast they come.
 
 Pure: a snapshot and a size in, Lines out. The plots show five minutes, an hour or a day; what was not counted (the
-time before the first run) is blank, and a spike has a mark above its bar.
+time before the first run) is blank, and a spike has a mark below its bar. Names can be clicked: each opens the
+feed with only its posts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from core.snapshot import Rates, Series, Snapshot, Top, Window
+from core.filter import Mode, Wanted
+from core.snapshot import Series, Snapshot, Top, Window
 from tui.ink import Line, Span, clip, fit, line_width, pad, spread
-from tui.plot import bars, bucket_size, buckets, nice_top
+from tui.language import is_one_term
+from tui.plot import PERIODS, SPIKE, bars, bucket_size, counted, nice_top, shares, speeds, spiked
 from tui.sanitise import clean
 from tui.words import UNKNOWN, count, minute, percent
 
 NAMES = {"tags": "TAGS", "authors": "AUTHORS", "links": "LINKS", "languages": "LANGUAGES", "words": "WORDS"}
+KINDS = tuple(NAMES)
 SIDE_BY_SIDE = 100  # cells from which all kinds are shown beside each other
+BOTH_PLOTS = 8  # lines from which the match rate has a plot of its own
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
-    """A length of time that the plots can show."""
-
-    name: str
-    seconds: int
-
-
-SPANS = (Period("5 min", 300), Period("60 min", 3600), Period("24 h", 86_400))
-
-
-def series_of(rates: Rates, span: int) -> Series:
-    """The counts that are drawn for the span of that number."""
-    return (rates.seconds, rates.minutes, rates.day)[span]
+def draw_window(snapshot: Snapshot, period: int, kind: str, row: int, width: int, height: int) -> list[Line]:
+    """Plots over lists, in `height` lines (10 at least) of `width` cells, the cursor in `row` of `kind`."""
+    plots = height // 2 if height >= 2 * BOTH_PLOTS + 2 else max(height // 3, 3)
+    plots = max(min(plots, height - len_of_lists(snapshot.window) - 1), min(plots, BOTH_PLOTS))
+    return [
+        *draw_plots(snapshot, period, width, plots),
+        fit((), width),
+        *draw_tops(snapshot, kind, row, width, height - plots - 1),
+    ]
 
 
-def draw_plots(snapshot: Snapshot, span: int, width: int, height: int) -> list[Line]:
-    """Posts per second and match rate over a span, in `height` lines (8 at least) of `width` cells."""
-    rates = snapshot.rates
-    series = _known(series_of(rates, span), snapshot.started_at)
-    steps = SPANS[span].seconds // int(series.step)
-    size = bucket_size(steps, width)
-    came = buckets(series.consumed, series.start, series.step, size)
-    kept = buckets(series.matched, series.start, series.step, size)
-    speeds: list[float | None] = [total / (number * series.step) for total, number in came]
-    shares = [matched / total if total else None for (total, _), (matched, _) in zip(came, kept, strict=True)]
-    top = nice_top(max((speed for speed in speeds[-width:] if speed), default=1.0))
-    most = min(nice_top(max((share for share in shares[-width:] if share), default=1.0)), 1.0)
-    tabs: list[Span] = []
-    for number, one in enumerate(SPANS):
-        tabs += [(f" {one.name} ", "chip" if number == span else "dim"), (" ", "dim")]
+def len_of_lists(window: Window) -> int:
+    """Lines that the lists would take with every name."""
+    return 3 + max((len(top.names) for top in window.tops), default=1)
+
+
+def draw_plots(snapshot: Snapshot, period: int, width: int, height: int) -> list[Line]:
+    """Posts per second over a period, and the match rate where there is room, in `height` lines (3 at least)."""
+    series = counted(snapshot, period)
+    steps = PERIODS[period].seconds // int(series.step)
+    size, wide = bucket_size(steps, width), max(width // steps, 1)
+    fast = speeds(series, size, snapshot.at)
+    shown = width // wide
+    top = nice_top(max((speed for speed in fast[-shown:] if speed), default=1.0))
+    spikes = snapshot.rates.spikes
+    tabs = _tabs([(one.name, f"period {one.name}") for one in PERIODS], period)
+    scale: Span = (f"up to {top:,.4g}", "faint-text")
+    if height < BOTH_PLOTS:
+        feet = [place * wide + wide // 2 for place in spiked(spikes, series, size)]
+        lines = bars(_widened(fast, wide), width, height - 1, top, "plot", feet)
+        return [spread(tabs, [("POSTS/S  ", "dim"), scale], width), *lines]
+    shared = shares(series, size)
+    most = min(nice_top(max((share for share in shared[-shown:] if share), default=1.0)), 1.0)
     half = (height - 4) // 2
-    lines = [fit(tabs, width)]
-    lines.append(spread([("POSTS/S", "dim")], [(f"up to {top:,.4g}", "faint-text")], width))
-    lines += bars(speeds, width, height - 4 - half, top, "plot")
-    lines.append(_marks(rates.spikes, series, size, width))
-    lines.append(spread([("MATCH RATE", "dim")], [(f"up to {percent(most)}", "faint-text")], width))
-    lines += bars(shares, width, half, most)
-    return lines[:height]
+    return [
+        fit(tabs, width),
+        spread([("POSTS/S", "dim")], [scale], width),
+        *bars(_widened(fast, wide), width, height - 4 - half, top, "plot"),
+        _marks(spikes, series, size, wide, width),
+        spread([("MATCH RATE", "dim")], [(f"up to {percent(most)}", "faint-text")], width),
+        *bars(_widened(shared, wide), width, half, most),
+    ]
 
 
-def _known(series: Series, started_at: float) -> Series:
-    """The series without the steps before anything was counted, by this run or by earlier ones."""
-    first = next((index for index, value in enumerate(series.consumed) if value), len(series.consumed))
-    begun = max(int((started_at - series.start) // series.step), 0)
-    skip = min(first, begun)
-    return Series(series.step, series.start + skip * series.step, series.consumed[skip:], series.matched[skip:])
+def _widened(values: list[float | None], wide: int) -> list[float | None]:
+    """Each value so many times: a bar of so many cells."""
+    return [value for value in values for _ in range(wide)]
 
 
-def _marks(spikes: tuple[float, ...], series: Series, size: int, width: int) -> Line:
+def _tabs(named: list[tuple[str, str]], chosen: int) -> list[Span]:
+    """Names to choose from, each with the action that a click does."""
+    spans: list[Span] = []
+    for number, (name, action) in enumerate(named):
+        spans += [(f" {name} ", f"{'chip' if number == chosen else 'dim'}@{action}"), (" ", "dim")]
+    return spans
+
+
+def _marks(spikes: tuple[float, ...], series: Series, size: int, wide: int, width: int) -> Line:
     """A sign under each bar in which a spike began, and what the signs are."""
     cells = [" "] * width
-    last = round(series.start / series.step + len(series.consumed) - 1) // size
-    for at in spikes:
-        place = width - 1 - (last - int(at / series.step) // size)
-        if 0 <= place < width:
-            cells[place] = "▲"
-    if "▲" not in cells:
+    bucket = round(series.start / series.step) // size
+    buckets = (round(series.start / series.step) + len(series.consumed) - 1) // size - bucket + 1
+    for place in spiked(spikes, series, size):
+        cell = width - (buckets - place) * wide + wide // 2
+        if 0 <= cell < width:
+            cells[cell] = SPIKE
+    if SPIKE not in cells:
         return fit((), width)
     note = f" spike, the last at {minute(spikes[-1])}"
     text = "".join(cells)
-    free = text.find("▲") if text.rstrip().endswith("▲") and text.rfind("▲") > width - len(note) - 2 else width
+    free = (
+        text.find(SPIKE) if text.rstrip().endswith(SPIKE) and text.rfind(SPIKE) > width - len(note) - 2 else width
+    )
     if free > len(note) + 3 and free < width:
-        return fit([(f"▲{note}", "warn"), (text[len(note) + 1 :], "warn")], width)
-    place = text.rfind("▲")
+        return fit([(f"{SPIKE}{note}", "warn"), (text[len(note) + 1 :], "warn")], width)
+    place = text.rfind(SPIKE)
     return fit([(text[: place + 1], "warn"), (note, "faint-text")], width)
 
 
@@ -95,6 +109,8 @@ def draw_tops(snapshot: Snapshot, kind: str, row: int, width: int, height: int) 
     """The lists of the window, the cursor in row `row` of `kind`, in `height` lines of `width` cells."""
     window = snapshot.window
     posts = f"{count(window.posts)} posts about the topic since {minute(window.start)}"
+    if width < 70:
+        posts = f"{count(window.posts)} posts since {minute(window.start)}"
     head = spread(
         [("LAST 60 MIN", "title"), (f"  slides by {window.slide / 60:.0f} min", "dim")], [(posts, "text")], width
     )
@@ -105,11 +121,11 @@ def draw_tops(snapshot: Snapshot, kind: str, row: int, width: int, height: int) 
         columns = [_list(top, row if top.kind == kind else None, column, height - 2) for top in tops]
         rows = [tuple(_beside([lines[y] for lines in columns], gap)) for y in range(height - 2)]
         return [head, fit((), width), *(fit(line, width) for line in rows)]
-    tabs: list[Span] = []
-    for top in tops:
-        tabs += [(f" {NAMES[top.kind]} ", "chip" if top.kind == kind else "dim"), (" ", "dim")]
-    chosen = next((top for top in tops if top.kind == kind), tops[0])
-    return [head, fit(tabs, width), *_list(chosen, row, width, height - 2)[1:], fit((), width)][:height]
+    kinds = [top.kind for top in tops]
+    tabs = _tabs([(NAMES[name], f"list {name}") for name in kinds], kinds.index(kind))
+    chosen = tops[kinds.index(kind)]
+    note: list[Span] = [("" if chosen.exact else "about", "warn")]
+    return [head, spread(tabs, note, width), *_list(chosen, row, width, height - 1)[1:]][:height]
 
 
 def _beside(cells: list[Line], gap: int) -> list[Span]:
@@ -121,7 +137,9 @@ def _beside(cells: list[Line], gap: int) -> list[Span]:
 
 def _list(top: Top, row: int | None, width: int, height: int) -> list[Line]:
     """One kind: its name, then a line for each name with its count and a bar; the cursor's row stays in view."""
-    title: list[Span] = [(NAMES.get(top.kind, top.kind.upper()), "title" if row is not None else "dim")]
+    title: list[Span] = [
+        (NAMES.get(top.kind, top.kind.upper()), f"{'title' if row is not None else 'dim'}@list {top.kind}")
+    ]
     lines = [spread(title, [("" if top.exact else "about", "warn")], width)]
     if not top.names:
         lines.append(fit([(UNKNOWN, "dim")], width))
@@ -135,9 +153,16 @@ def _list(top: Top, row: int | None, width: int, height: int) -> list[Line]:
         at = index == row
         body = pad(text, width - len(digits) - 2) + " " + digits
         cut = _cells(body, filled)
-        mark = ("▶" if at else " ", "accent")
+        action = f"only {top.kind} {name}"
         lines.append(
-            fit([mark, (body[:cut], "hit" if at else "strong"), (body[cut:], "hit" if at else "dim")], width)
+            fit(
+                [
+                    ("▶" if at else " ", "accent"),
+                    (body[:cut], f"{'hit' if at else 'strong'}@{action}"),
+                    (body[cut:], f"{'hit' if at else 'dim'}@{action}"),
+                ],
+                width,
+            )
         )
     return [*lines, *[fit((), width)] * (height - len(lines))][:height]
 
@@ -152,6 +177,30 @@ def _cells(text: str, cells: int) -> int:
     return len(text)
 
 
-def filter_of(kind: str, name: str) -> str:
-    """What to filter the feed by to see only the posts of one name."""
-    return f"lang:{name}" if kind == "languages" else name
+def draw_brief(window: Window, kind: str, width: int) -> Line:
+    """The commonest names of a kind on one line, as many as fit whole."""
+    spans: list[Span] = []
+    for name, number in shown_names(window, kind):
+        shown = clean(name)
+        more: list[Span] = [("  ", "dim")] if spans else []
+        more += [(shown, f"text@only {kind} {name}"), (f" {count(number)}", "dim")]
+        if line_width([*spans, *more]) > width:
+            break
+        spans += more
+    return tuple(spans)
+
+
+def wanted_of(kind: str, name: str) -> Wanted:
+    """What to look for to see only the posts of one name, as exactly as it was counted where that can be said.
+
+    For a thread: the first time this imports the query language.
+    """
+    plain = name[1:] if name[:1] in "@#" else name
+    query = {
+        "tags": name,
+        "authors": f"from:{plain}",
+        "links": f'url:"{name}"',
+        "languages": f"lang:{name}",
+        "words": name,
+    }.get(kind, name)
+    return Wanted(query, Mode.QUERY) if is_one_term(query) else Wanted(name)

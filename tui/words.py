@@ -6,12 +6,13 @@ Counts are exact and thousands are separated. What is not known is a dash, never
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from core.clock import span as clock_span
 from core.health import Health, SourceState
-from core.snapshot import SinkState, SinkStatus, Snapshot
+from core.snapshot import JournalStatus, SinkState, SinkStatus, Snapshot
+from core.units import size_words
 from tui.ink import clip
 from tui.sanitise import clean
 
@@ -138,13 +139,37 @@ def connection(health: Health, now: float) -> Said:
 
 
 def headline(snapshot: Snapshot) -> Said:
-    """The state of the whole capture, as the header says it."""
+    """The state of the whole capture, as the header says it: the connection's, and what else is wrong."""
+    said = _of_capture(snapshot)
+    if snapshot.stopped:
+        return said
+    others = [replace(store(sink), words=f"{clean(sink.name)} {store(sink).words}") for sink in snapshot.sinks]
+    if snapshot.journal.blocked or snapshot.journal.low:
+        others.append(journal(snapshot.journal))
+    wrong = [other for other in others if other.loud]
+    if not wrong:
+        return said
+    worst = next((each for each in (said, *wrong) if each.ink == "bad"), wrong[0])
+    words = ", ".join(each.words for each in (said, *wrong))
+    return Said(said.sign if said.loud and said.ink == worst.ink else worst.sign, words, worst.ink, loud=True)
+
+
+def _of_capture(snapshot: Snapshot) -> Said:
     if snapshot.stopped:
         return Said("■", f"STOPPED: {clean(snapshot.stopped)}", "bad", loud=True)
     if snapshot.paused:
         return Said("‖", "PAUSED by you", "warn", loud=True)
     health = worst(snapshot)
     return connection(health, snapshot.at) if health else Said("◌", "CONNECTING", "dim")
+
+
+def journal(status: JournalStatus) -> Said:
+    """The journal's state."""
+    if status.blocked:
+        return Said("■", "JOURNAL BLOCKED", "bad", loud=True)
+    if status.low:
+        return Said("▲", f"DISK {size_words(status.free or 0)} FREE", "warn", loud=True)
+    return Said("●", "ok", "ok")
 
 
 def store(sink: SinkStatus) -> Said:

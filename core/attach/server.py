@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from core.archive import Archive
 from core.attach import wire
 from core.errors import BieberTuiError, QueryError, Unavailable
 from core.snapshot import Event, Gap, Snapshot
@@ -27,6 +28,10 @@ SEND_SECONDS = 10.0  # a viewer that takes no byte for so long is gone
 
 class Steered(Protocol):
     """What the socket needs of a capture."""
+
+    @property
+    def archive(self) -> Archive:
+        """Everything that it has stored."""
 
     def snapshot(self, since: int) -> Snapshot:
         """The present moment."""
@@ -136,13 +141,27 @@ class ControlSocket:
         if isinstance(request, wire.Look):
             return self._moment(request, told)
         try:
-            self._command(request)
+            return self._do(request)
         except Unavailable as error:
             return wire.Refused("Unavailable", str(error))
         except QueryError as error:
             return wire.Refused("QueryError", error.message, error.hint, error.position, error.query)
         except BieberTuiError as error:
             return wire.Refused(type(error).__name__, error.message, error.hint)
+
+    def _do(self, request: wire.Command | wire.Search | wire.Lookup | wire.Stars | wire.Star) -> wire.Answer:
+        archive = self._capture.archive
+        match request:
+            case wire.Search():
+                return wire.Results(archive.search(request.wanted, request.place, request.limit))
+            case wire.Lookup():
+                return wire.Whole(archive.lookup(request.source, request.id))
+            case wire.Stars():
+                return wire.Keys(archive.stars())
+            case wire.Star():
+                archive.star(request.source, request.id, request.on)
+            case wire.Command():
+                self._command(request)
         return wire.Done()
 
     def _moment(self, look: wire.Look, told: _Told) -> wire.Moment:

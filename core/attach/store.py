@@ -16,9 +16,11 @@ from typing import Any
 from pymongo import DESCENDING, MongoClient, ReadPreference
 from pymongo.errors import PyMongoError
 
+from core.archive import Found, Record
 from core.counters import Counters
 from core.errors import BieberTuiError, StoreRefused, Unavailable
 from core.feed import Feed
+from core.filter import Wanted, compile_filter
 from core.health import Health, SourceState
 from core.post import Author, Post, Ref
 from core.rates import RateHistory
@@ -53,7 +55,7 @@ class StoreViewer:
         self._posts = self._client.get_default_database(
             self._address.database, read_preference=ReadPreference.SECONDARY_PREFERRED
         )[settings.collection]
-        self._feed = Feed(feed_size)
+        self.feed = Feed(feed_size)
         self._started_at = time.time()
         self._rates = RateHistory(self._started_at)
         self._seen: deque[str] = deque(maxlen=10 * MOST_ROWS)
@@ -71,10 +73,15 @@ class StoreViewer:
         self._thread = threading.Thread(target=self._follow, name="store-viewer", daemon=True)
         self._thread.start()
 
+    @property
+    def archive(self) -> StoreArchive:
+        """The documents; stars belong to a capture, there are none here."""
+        return StoreArchive(self)
+
     def snapshot(self, since: int) -> Snapshot:
         """What is known now."""
         now = time.time()
-        rows, last_seq = self._feed.since(since)
+        rows, last_seq = self.feed.since(since)
         return Snapshot(
             at=now,
             started_at=self._started_at,
@@ -166,18 +173,46 @@ class StoreViewer:
             if key in self._known:
                 continue
             self._remember(key)
-            row = _row(self._feed.last_seq + len(rows) + 1, document)
+            row = _row(self.feed.last_seq + len(rows) + 1, document)
             rows.append(row)
             at = datetime.fromtimestamp(row.received_at, UTC)
             self._newest = at if self._newest is None else max(self._newest, at)
             self._rates.add(row.received_at, 1, 1)
-        self._feed.extend(rows)
+        self.feed.extend(rows)
 
     def _remember(self, key: str) -> None:
         if len(self._seen) == self._seen.maxlen:
             self._known.discard(self._seen[0])
         self._seen.append(key)
         self._known.add(key)
+
+
+class StoreArchive:
+    """What can be asked of the documents: one by its id. A search reads the newest in memory only."""
+
+    def __init__(self, viewer: StoreViewer) -> None:
+        self._viewer = viewer
+
+    def search(self, wanted: Wanted, place: str, limit: int) -> Found:
+        """The posts that are wanted among the newest documents, `limit` of them at most."""
+        wanted_filter = compile_filter(wanted)
+        rows, _ = self._viewer.feed.since(0)
+        found = [row for row in reversed(rows) if not wanted.starred and wanted_filter.matches(row.post)][:limit]
+        return Found(tuple(row.but(seq=0) for row in found), None, rows[0].received_at if rows else None)
+
+    def lookup(self, source: str, id_: str) -> Record | None:
+        """One post by its id among the newest documents."""
+        rows, _ = self._viewer.feed.since(0)
+        found = next((row for row in reversed(rows) if (row.post.source, row.post.id) == (source, id_)), None)
+        return None if found is None else Record(found.but(seq=0), b"")
+
+    def stars(self) -> frozenset[str]:
+        """None."""
+        return frozenset()
+
+    def star(self, source: str, id_: str, on: bool) -> None:
+        """Refused."""
+        self._viewer.pause()
 
 
 def _row(seq: int, document: dict[str, Any]) -> FeedRow:

@@ -14,13 +14,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from core import errors
+from core.archive import Found, Record
 from core.attach import wire
 from core.errors import BieberTuiError, ConfigError, QueryError, Unavailable
 from core.feed import Feed
+from core.filter import Wanted
 from core.health import Health, SourceState
 from core.snapshot import Snapshot
+
+A = TypeVar("A", bound=wire.Answer)
 
 ASK_EVERY = 0.1  # seconds between two questions
 LOOK_EVERY = 0.5  # seconds between two tries while no capture runs
@@ -49,6 +54,7 @@ class Viewer:
         self._peer: socket.socket | None = None
         self._run = ""
         self._since = 0
+        self.archive = RemoteArchive(self)
         try:
             self._peer = self._connect(ANSWER_SECONDS)
             self._seen = self._look(self._peer, None)
@@ -85,7 +91,7 @@ class Viewer:
 
     def change_query(self, keywords: str, topic: str) -> None:
         """Change what it captures. Raises as the capture itself does."""
-        self._command(wire.Command("change_query", keywords, topic))
+        self.ask(wire.Command("change_query", keywords, topic), wire.Done, steers=True)
 
     def stop(self) -> None:
         """Leave. The capture goes on."""
@@ -100,7 +106,7 @@ class Viewer:
 
     def send(self, command: str) -> None:
         """Send `pause`, `resume` or `stop`; the last ends the capture itself."""
-        self._command(wire.Command(command))
+        self.ask(wire.Command(command), wire.Done, steers=True)
 
     # -- the socket
 
@@ -157,13 +163,14 @@ class Viewer:
         if peer is not None:
             peer.close()
 
-    def _command(self, command: wire.Command) -> None:
-        if self._read_only:
+    def ask(self, request: wire.Request, kind: type[A], *, steers: bool = False) -> A:
+        """One question over a connection of its own. Raises as the capture does, or Unavailable."""
+        if steers and self._read_only:
             raise BieberTuiError("this view is read-only", "Attach without --read-only to steer the capture.")
         try:
             peer = self._connect(COMMAND_SECONDS)
             try:
-                wire.send(peer, command)
+                wire.send(peer, request)
                 answer = wire.receive_answer(peer)
             finally:
                 peer.close()
@@ -171,8 +178,32 @@ class Viewer:
             raise Unavailable(f"the capture does not answer: {_words(error)}") from None
         if isinstance(answer, wire.Refused):
             raise _error(answer)
-        if not isinstance(answer, wire.Done):
+        if not isinstance(answer, kind):
             raise Unavailable("the capture ended before it had answered")
+        return answer
+
+
+class RemoteArchive:
+    """Everything that the other process has stored."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+
+    def search(self, wanted: Wanted, place: str, limit: int) -> Found:
+        """As core.archive.Archive."""
+        return self._viewer.ask(wire.Search(wanted, place, limit), wire.Results).found
+
+    def lookup(self, source: str, id_: str) -> Record | None:
+        """As core.archive.Archive."""
+        return self._viewer.ask(wire.Lookup(source, id_), wire.Whole).record
+
+    def stars(self) -> frozenset[str]:
+        """As core.archive.Archive."""
+        return self._viewer.ask(wire.Stars(), wire.Keys).keys
+
+    def star(self, source: str, id_: str, on: bool) -> None:
+        """As core.archive.Archive; refused in a read-only view."""
+        self._viewer.ask(wire.Star(source, id_, on), wire.Done, steers=True)
 
 
 def _gone(health: Health, since: float) -> Health:

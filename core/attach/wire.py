@@ -18,11 +18,13 @@ from typing import Any
 
 import msgspec
 
+from core.archive import Found, Record
+from core.filter import Wanted
 from core.post import Post
 from core.snapshot import FeedRow, Snapshot, Verdict
 
 FILE_NAME = "control.sock"
-VERSION = 1  # of these messages; both sides say theirs
+VERSION = 2  # of these messages; both sides say theirs
 LONGEST_REQUEST = 1_000_000  # bytes
 LONGEST_ANSWER = 512_000_000  # bytes; the largest feed with its longest posts stays below
 _LONGEST_PATH = 100  # bytes
@@ -34,6 +36,38 @@ class Look(msgspec.Struct, frozen=True, tag="look"):
 
     since: int = 0
     run: str = ""
+    version: int = VERSION
+
+
+class Search(msgspec.Struct, frozen=True, tag="search"):
+    """Ask for stored posts, as `Archive.search` takes it."""
+
+    wanted: Wanted
+    place: str
+    limit: int
+    version: int = VERSION
+
+
+class Lookup(msgspec.Struct, frozen=True, tag="lookup"):
+    """Ask for one stored post."""
+
+    source: str
+    id: str
+    version: int = VERSION
+
+
+class Stars(msgspec.Struct, frozen=True, tag="stars"):
+    """Ask for the posts that have a star."""
+
+    version: int = VERSION
+
+
+class Star(msgspec.Struct, frozen=True, tag="star"):
+    """Give a post a star, or take it away."""
+
+    source: str
+    id: str
+    on: bool
     version: int = VERSION
 
 
@@ -59,6 +93,24 @@ class Moment(msgspec.Struct, frozen=True, tag="moment"):
     same_events: bool = False
 
 
+class Results(msgspec.Struct, frozen=True, tag="results"):
+    """What a search has found."""
+
+    found: Found
+
+
+class Whole(msgspec.Struct, frozen=True, tag="whole"):
+    """One stored post, if there is one."""
+
+    record: Record | None
+
+
+class Keys(msgspec.Struct, frozen=True, tag="keys"):
+    """The keys of the posts that have a star."""
+
+    keys: frozenset[str]
+
+
 class Done(msgspec.Struct, frozen=True, tag="done"):
     """The command was done."""
 
@@ -73,8 +125,8 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     query: str = ""
 
 
-Request = Look | Command
-Answer = Moment | Done | Refused
+Request = Look | Command | Search | Lookup | Stars | Star
+Answer = Moment | Results | Whole | Keys | Done | Refused
 
 
 class _Row(msgspec.Struct):

@@ -41,7 +41,9 @@ LOCK_SECONDS = 1.0  # that a lock of another program is waited for at a time; a 
 NOTE_SECONDS = (
     1.0  # between two notes of the progress: what the loss of the files' end may cost without being noticed
 )
-_READ_BYTES = 8_000_000  # of raw lines that one read hands to a sink, so that 5 MB posts cannot fill the memory
+_READ_BYTES = 8_000_000  # of raw lines that one read hands out, so that 5 MB posts cannot fill the memory
+_POST = "SELECT seq, source, id, received_at, matched, backfilled, raw, checksum"
+_FILTERED = "SELECT filtered.rowid, source, id, received_at, '[]', 0, raw, NULL"
 
 
 class Journal:
@@ -363,6 +365,19 @@ class Journal:
         with self._lock, in_words(self.path):
             return not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
+    def stars(self) -> list[tuple[str, str]]:
+        """Source and id of every post that has a star."""
+        with self._lock, in_words(self.path):
+            return self._db.execute("SELECT source, id FROM stars").fetchall()
+
+    def star(self, source: str, id_: str, at: float | None) -> None:
+        """Give a post a star at that moment, or (`at` None) take it away. Twice is harmless."""
+        with self._transaction() as db:
+            if at is None:
+                db.execute("DELETE FROM stars WHERE source = ? AND id = ?", (source, id_))
+            else:
+                db.execute("INSERT OR IGNORE INTO stars VALUES (?, ?, ?)", (source, id_, at))
+
     def reader(self) -> JournalReader:
         """A connection of its own for one other thread."""
         with in_words(self.path):
@@ -407,14 +422,35 @@ class JournalReader:
 
     def rows_after(self, seq: int, limit: int) -> list[Row]:
         """Up to `limit` rows with a higher number, in order; fewer when they are large."""
+        return self._rows(f"{_POST} FROM posts WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
+
+    def rows_before(self, seq: int, limit: int, *, starred: bool = False) -> list[Row]:
+        """Up to `limit` rows with a lower number, newest first; fewer when they are large."""
+        # The order of the join is ours: there are few stars and many posts.
+        origin = "stars CROSS JOIN posts USING (source, id)" if starred else "posts"
+        return self._rows(f"{_POST} FROM {origin} WHERE seq < ? ORDER BY seq DESC LIMIT ?", (seq, limit))
+
+    def filtered_before(self, number: int, limit: int, *, starred: bool = False) -> list[Row]:
+        """The same for posts that are not about the topic; their numbers are others."""
+        origin = "stars CROSS JOIN filtered USING (source, id)" if starred else "filtered"
+        return self._rows(
+            f"{_FILTERED} FROM {origin} WHERE filtered.rowid < ? ORDER BY filtered.rowid DESC LIMIT ?",
+            (number, limit),
+        )
+
+    def find(self, source: str, id_: str) -> tuple[Row, bool] | None:
+        """One post, and whether it is about the topic; None when the journal does not hold it."""
+        for columns, table in ((_POST, "posts"), (_FILTERED, "filtered")):
+            rows = self._rows(f"{columns} FROM {table} WHERE source = ? AND id = ?", (source, id_))
+            if rows:
+                return rows[0], table == "posts"
+        return None
+
+    def _rows(self, query: str, values: tuple[object, ...]) -> list[Row]:
         rows: list[Row] = []
         size = 0
         with in_words(self._path):
-            found = self._db.execute(
-                "SELECT seq, source, id, received_at, matched, backfilled, raw, checksum FROM posts WHERE seq > ?"
-                " ORDER BY seq LIMIT ?",
-                (seq, limit),
-            )
+            found = self._db.execute(query, values)
             for number, source, id_, received_at, matched, backfilled, raw, noted in found:
                 check_row(noted, (source, id_, received_at, matched, backfilled, raw), number, self._path)
                 rows.append(

@@ -55,7 +55,6 @@ class KeywordsMark:
 
     at: float
     keywords: str
-    minutes: dict[int, tuple[int, int]] = field(default_factory=dict)  # begin of a minute: consumed, matched
     last_id: str = ""  # the newest post known then
 
 

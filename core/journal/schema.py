@@ -141,7 +141,14 @@ CREATE TABLE forgotten (
 ) STRICT, WITHOUT ROWID;
 """
 
-STEPS: tuple[str, ...] = (_V1, _FILL, _DURABILITY, _MINUTES, _FORGET)
+# Posts that somebody marked on the screen, whether the journal holds them or not.
+_STARS = """
+CREATE TABLE stars (
+    source TEXT NOT NULL, id TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (source, id)
+) STRICT, WITHOUT ROWID;
+"""
+
+STEPS: tuple[str, ...] = (_V1, _FILL, _DURABILITY, _MINUTES, _FORGET, _STARS)
 VERSION = len(STEPS)
 
 

@@ -11,8 +11,10 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+from core.archive import Found, Record
 from core.capture import Capture
 from core.errors import BieberTuiError
+from core.filter import Wanted
 from core.query import parse_keywords, parse_topic
 from core.replay.clock import ReplayClock
 from core.replay.playback import Playback
@@ -41,6 +43,7 @@ class Player:
         self._lock = threading.RLock()
         self._clock = ReplayClock(recording.start, speed)
         self._playback, self.capture = self._open()
+        self.archive = _PresentArchive(self)
 
     def _open(self) -> tuple[Playback, Capture]:
         """A new pass, from the beginning."""
@@ -131,3 +134,26 @@ class Player:
     def _at_end(self) -> None:
         if self._ends:
             self.capture.finish("end of the recording")
+
+
+class _PresentArchive:
+    """What the present pass has stored, whichever that is when it is asked."""
+
+    def __init__(self, player: Player) -> None:
+        self._player = player
+
+    def search(self, wanted: Wanted, place: str, limit: int) -> Found:
+        """As core.archive.Archive."""
+        return self._player.capture.archive.search(wanted, place, limit)
+
+    def lookup(self, source: str, id_: str) -> Record | None:
+        """As core.archive.Archive."""
+        return self._player.capture.archive.lookup(source, id_)
+
+    def stars(self) -> frozenset[str]:
+        """As core.archive.Archive. Stars are lost with the pass."""
+        return self._player.capture.archive.stars()
+
+    def star(self, source: str, id_: str, on: bool) -> None:
+        """As core.archive.Archive."""
+        self._player.capture.archive.star(source, id_, on)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
+from core.filter import Wanted, compile_filter
 from core.plain import one_line
 from core.post import Author, Post
 from core.query import parse_topic
@@ -29,7 +30,7 @@ def shows(text: str, width: int) -> None:
     """As a row of the feed, as a post in full, and in a log."""
     post = Post(source="x", id="1", text=text, author=Author("1", text, text), tags=(text,), links=(text, text))
     row = FeedRow(1, post, Verdict.MATCHED, ("music",), 0.0)
-    line = draw_row(row, width, TOPIC.spans, text[:3].casefold())
+    line = draw_row(row, width, TOPIC.spans, compile_filter(Wanted(text[:3])).spans)
     assert line_width(line) == width
     harmless(line)
     for line in draw_post(row, width, TOPIC.spans):

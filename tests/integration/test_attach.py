@@ -20,6 +20,7 @@ from core.attach.server import ControlSocket
 from core.attach.viewer import NOT_RUNNING, Viewer
 from core.capture import Capture, Limits
 from core.errors import BieberTuiError, ConfigError, QueryError, SourceRefused, Unavailable
+from core.filter import Mode, Wanted
 from core.health import SourceState
 from core.settings import load
 from core.simulator.options import SimulatorOptions
@@ -178,6 +179,20 @@ def test_a_read_only_viewer_steers_nothing(still, tmp_path):
         assert watching.snapshot(0).view == "read-only"
     finally:
         watching.stop()
+
+
+def test_what_is_stored_can_be_searched_looked_up_and_starred(capture, viewer):
+    wait_until(lambda: capture.snapshot().run.unique >= 5)
+    found = viewer.archive.search(Wanted("music", unmatched=True), "", 5)
+    assert found == capture.archive.search(Wanted("music", unmatched=True), "", 5)
+    assert found.rows
+    post = found.rows[0].post
+    assert viewer.archive.lookup(post.source, post.id) == capture.archive.lookup(post.source, post.id)
+    assert viewer.archive.lookup("x", "nobody") is None
+    viewer.archive.star(post.source, post.id, True)
+    assert viewer.archive.stars() == capture.archive.stars() == {post.key}
+    with pytest.raises(QueryError):
+        viewer.archive.search(Wanted("(", Mode.REGEX), "", 5)
 
 
 def test_leaving_leaves_the_capture(capture, viewer):

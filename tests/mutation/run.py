@@ -1,7 +1,8 @@
 """Do the tests see? `make mutation` changes the modules that carry the promises, one small change at a time.
 
-mutmut makes the changes and runs, for each, the tests that reach the changed function. A change that no test notices
-survives. Every survivor is explained, one by one, in survivors.toml; one that is not ends this run with exit code 1.
+mutmut makes the changes. One that `make check` would reject, because its types are wrong, needs no test; for each of
+the others it runs the tests that reach the changed function. A change that nothing notices survives. Every survivor
+is explained in survivors.toml; one that is not ends this run with exit code 1.
 Each part works on a copy of the tree in the cache and starts anew; its log stays there. Figures are JSON on stdout.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,28 +27,42 @@ CACHE = Path(os.environ.get("BIEBER_TUI_CACHE") or Path.home() / ".cache" / "bie
 COPIED = ("core", "tui", "tests", "scripts", "pyproject.toml")
 
 ANY = "tests/unit/test_any_input.py"
+SLOW = "--deselect=tests/unit/test_journal.py::test_a_kill_between_two_batches_keeps_counters_and_posts_in_step"
 
-# A part: modules that are changed, and the tests, fast ones, that must notice.
+# A part: modules that are changed, and the tests that must notice. These are fast ones, without a server or a socket:
+# each change is a run of them, and all parts together are to take minutes.
 PARTS: dict[str, tuple[list[str], list[str]]] = {
     "counters": (["core/ledger.py", "core/counters.py"], ["tests/unit/test_ledger.py"]),
     "framing": (["core/sources/x/framing.py"], ["tests/unit/test_x_framing.py", f"{ANY}::test_a_line_of_any_length_is_handed_out_once"]),
     "backoff": (["core/sources/x/backoff.py"], ["tests/unit/test_x_backoff.py"]),
-    "answers": (["core/sources/x/answers.py"], ["tests/unit/test_x_answers.py"]),
-    "connection": (["core/connection.py"], ["tests/unit/test_connection.py", "tests/unit/test_last_durable_byte.py"]),
-    "ingest": (["core/ingest.py", "core/draft.py"], ["tests/unit/test_ingest.py"]),
-    "delivery": (["core/delivery.py"], ["tests/unit/test_delivery.py"]),
+    "answers": (["core/sources/x/answers.py"], ["tests/unit/test_x_answers_words.py", "tests/unit/test_x_answers.py"]),
+    "connection": (["core/connection.py"], ["tests/unit/test_connection_told.py", "tests/unit/test_connection.py"]),
+    "ingest": (["core/ingest.py", "core/draft.py"], ["tests/unit/test_ingest.py", "tests/unit/test_draft.py", "tests/unit/test_last_durable_byte.py"]),
+    "delivery": (["core/delivery.py"], ["tests/unit/test_delivery.py", "tests/unit/test_delivery_faults.py"]),
     "documents": (["core/sinks/mongodb_document.py"], ["tests/unit/test_mongodb_document.py"]),
-    "addresses": (["core/sinks/mongodb_address.py"], ["tests/unit/test_mongodb_address.py"]),
-    "failures": (["core/sinks/mongodb_failure.py"], ["tests/unit/test_mongodb_failure.py"]),
-    "mongodb": (["core/sinks/mongodb.py"], ["tests/contract/test_sinks.py", "tests/integration/test_mongodb_words.py"]),
+    "addresses": (["core/sinks/mongodb_address.py"], ["tests/unit/test_mongodb_address_words.py", "tests/unit/test_mongodb_address.py"]),
+    "failures": (["core/sinks/mongodb_failure.py"], ["tests/unit/test_mongodb_failure_words.py", "tests/unit/test_mongodb_failure.py"]),
+    "mongodb": (["core/sinks/mongodb.py"], ["tests/unit/test_mongodb_sink.py"]),
     "journal": (
         ["core/journal/journal.py", "core/journal/schema.py", "core/journal/gaps.py", "core/journal/progress.py"],
-        ["tests/unit/test_journal.py", "tests/unit/test_gap_records.py", "tests/unit/test_last_durable_byte.py"],
+        ["tests/unit/test_journal_figures.py", "tests/unit/test_journal.py", "tests/unit/test_gap_records.py", SLOW],
     ),
-    "source": (["core/sources/x/source.py"], ["tests/contract/test_sources.py", "tests/integration/test_x_source.py"]),
+    "source": (["core/sources/x/source.py"], ["tests/unit/test_x_supervision.py", "tests/unit/test_x_connection.py"]),
 }  # fmt: skip
 
-SURVIVED, NO_TEST = 0, 33  # mutmut's exit codes of a change that nothing noticed
+SURVIVED, NO_TEST, TYPE_ERROR = 0, 33, 37  # mutmut's exit codes: nothing noticed it; the type checker rejects it
+# What `make check` runs, without what is no mistake but mutmut's way to write: it puts every changed copy of a method
+# beside the others, and changes a branch by `and False`.
+TYPES = (
+    "-m", "mypy", "--output", "json", "--follow-imports", "silent", "--cache-dir", str(CACHE / "types"),
+    "--no-warn-unreachable", "--no-warn-unused-ignores",
+    *(f"--disable-error-code={code}" for code in ("no-redef", "no-any-return", "has-type", "misc")),
+)  # fmt: skip
+SHOW = """
+import json, sys
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+print(json.dumps([get_diff_for_mutant(name, path=sys.argv[1]) for name in sys.argv[2:]]))
+"""
 
 
 @dataclass(frozen=True)
@@ -69,14 +85,40 @@ class Change:
         return cls(module, lines("-"), lines("+"))
 
 
-def explained() -> dict[Change, str]:
-    """The survivors that somebody has looked at, and why each is none of a test's business."""
-    entries = tomllib.loads((HERE / "survivors.toml").read_text()).get("survivor", [])
-    return {Change(one["module"], one["before"].strip(), one["after"].strip()): one["why"] for one in entries}
+@dataclass(frozen=True)
+class Reason:
+    """Why changes survive: one of them, or all of one kind (a pattern over "before => after") in one module."""
+
+    module: str
+    pattern: re.Pattern[str]
+    why: str
+
+    def covers(self, change: Change) -> bool:
+        """Whether it is said of that change."""
+        return change.module == self.module and bool(self.pattern.fullmatch(f"{change.before} => {change.after}"))
 
 
-def mutate(part: str, workers: int) -> tuple[int, list[Change]]:
-    """Run mutmut over one part; how many changes were made, and those that survived."""
+def reasons() -> list[Reason]:
+    """What somebody has said of the survivors, having looked at each."""
+    entries = tomllib.loads((HERE / "survivors.toml").read_text())
+    one = [
+        Reason(
+            entry["module"],
+            re.compile(re.escape(f"{entry['before'].strip()} => {entry['after'].strip()}")),
+            entry["why"],
+        )
+        for entry in entries.get("survivor", [])
+    ]
+    kinds = [
+        Reason(module, re.compile(entry["pattern"], re.DOTALL), entry["why"])
+        for entry in entries.get("kind", [])
+        for module in entry["modules"]
+    ]
+    return one + kinds
+
+
+def mutate(part: str, workers: int) -> tuple[int, int, list[Change]]:
+    """Run mutmut over one part; how many changes were made, what the type checker saw of them, the survivors."""
     modules, tests = PARTS[part]
     work = CACHE / part
     shutil.rmtree(work, ignore_errors=True)
@@ -90,12 +132,13 @@ def mutate(part: str, workers: int) -> tuple[int, list[Change]]:
         config.write(
             f"\n[tool.mutmut]\nsource_paths = ['core']\nonly_mutate = {modules}\nalso_copy = ['tui', 'scripts']\n"
             f"pytest_add_cli_args_test_selection = {tests}\n"
+            f"type_check_command = {[sys.executable, *TYPES, *modules]}\n"
         )
     log = work / "log"
     with log.open("w") as out:
         done = subprocess.run(
             [sys.executable, "-m", "mutmut", "run", "--max-children", str(workers)],
-            cwd=work, env={**os.environ, "CI": "true"}, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            cwd=work, env={**os.environ, "CI": "true", "BIEBER_TUI_PATIENCE": "5"}, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             start_new_session=True,
         )  # fmt: skip
     codes = {name: code for module in modules for name, code in _codes(work, module).items()}
@@ -103,19 +146,12 @@ def mutate(part: str, workers: int) -> tuple[int, list[Change]]:
         raise SystemExit(f"the part {part} did not run to its end, see {log}:\n{log.read_text()[-2000:]}")
     survivors = []
     for module in modules:
-        for name, code in _codes(work, module).items():
-            if code in (SURVIVED, NO_TEST):
-                shown = subprocess.run(
-                    [sys.executable, "-m", "mutmut", "show", name],
-                    cwd=work,
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                )
-                survivors.append(Change.read(module, shown.stdout))
-    return len(codes), survivors
+        names = [name for name, code in _codes(work, module).items() if code in (SURVIVED, NO_TEST)]
+        shown = subprocess.run(
+            [sys.executable, "-c", SHOW, module, *names], cwd=work, capture_output=True, text=True, check=True
+        )
+        survivors += [Change.read(module, diff) for diff in json.loads(shown.stdout)]
+    return len(codes), list(codes.values()).count(TYPE_ERROR), survivors
 
 
 def _codes(work: Path, module: str) -> dict[str, int | None]:
@@ -134,34 +170,40 @@ def main() -> int:
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
-    reasons = explained()
+    known = reasons()
     figures: dict[str, Any] = {}
     unexplained: list[Change] = []
-    met: set[Change] = set()
+    met: set[Reason] = set()
     for part in arguments.parts or PARTS:
         print(f"changing {part}: {', '.join(PARTS[part][0])}", file=sys.stderr, flush=True)
         began = time.monotonic()
-        mutants, survivors = mutate(part, arguments.workers)
-        known = [change for change in survivors if change in reasons]
-        met |= set(known)
-        unexplained += [change for change in survivors if change not in reasons]
+        mutants, types, survivors = mutate(part, arguments.workers)
+        said = [next((reason for reason in known if reason.covers(change)), None) for change in survivors]
+        met |= {reason for reason in said if reason is not None}
+        unexplained += [change for change, reason in zip(survivors, said, strict=True) if reason is None]
         figures[part] = {
             "mutants": mutants,
-            "killed": mutants - len(survivors),
+            "killed_by_tests": mutants - types - len(survivors),
+            "killed_by_types": types,
             "survived": len(survivors),
-            "explained": len(known),
+            "explained": len(said) - said.count(None),
             "seconds": round(time.monotonic() - began, 1),
         }
         print(json.dumps(figures[part]), file=sys.stderr, flush=True)
     changed = {module for part in figures for module in PARTS[part][0]}
     report = {
         "parts": figures,
+        "modules": len(changed),
         **{
             name: sum(one[name] for one in figures.values())
-            for name in ("mutants", "killed", "survived", "explained")
+            for name in ("mutants", "killed_by_tests", "killed_by_types", "survived", "explained")
         },
         "unexplained": [vars(change) for change in unexplained],
-        "explained_but_killed": [vars(one) for one in reasons if one.module in changed and one not in met],
+        "explained_but_killed": [
+            f"{reason.module}: {reason.pattern.pattern}"
+            for reason in known
+            if reason.module in changed and reason not in met
+        ],
     }
     print(json.dumps(report, indent=1))
     return 1 if unexplained else 0

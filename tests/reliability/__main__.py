@@ -81,6 +81,15 @@ def _fuzz(out: str) -> str:
     )
 
 
+def _mutants(out: str) -> str:
+    told: dict[str, Any] = json.loads(out)
+    return (
+        f"{told['mutants']:,} small changes to {told['modules']} modules: {told['killed_by_tests']:,} seen by the tests,"
+        f" {told['killed_by_types']:,} by the type checker, {told['survived']:,} by neither, each of them explained"
+        " ([why](../tests/mutation/survivors.toml))"
+    )
+
+
 def _stops(out: str) -> str:
     times = [float(seconds) for seconds in re.findall(r"(\d+\.\d+) s   exit code", out)]
     return f"{len(times)} states, the longest end took {max(times):.2f} s"
@@ -99,7 +108,7 @@ def _rivals(_: str) -> str:
 
 def parts(kills: int, posts: int, fuzz_seconds: int) -> list[Part]:
     """Every part, in the order of the document."""
-    tests = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n2")
+    tests = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n2")
     run = (sys.executable, "-m")
     return [
         Part(
@@ -112,6 +121,7 @@ def parts(kills: int, posts: int, fuzz_seconds: int) -> list[Part]:
         Part("faults", "every fault of X", (*tests, "tests/integration/test_x_faults.py"), _faults),
         Part("stops", "an end within two seconds", (*run, "tests.reliability.stops"), _stops),
         Part("fuzz", "any input", (*run, "tests.fuzz.run", "--seconds", str(fuzz_seconds)), _fuzz),
+        Part("mutants", "the tests see", (*run, "tests.mutation.run"), _mutants),
         Part("soak", "long runs", (*run, "tests.reliability.soak", "--posts", str(posts)), _soak),
         Part(
             "rivals",

@@ -5,26 +5,32 @@ No person's posts: the texts are invented. Time stands still at NOW.
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 
+from core.archive import Found, Record
 from core.counters import Counters
-from core.health import Health, RateLimit, SourceState
+from core.filter import Wanted, compile_filter
+from core.health import Health, RateLimit, SourceState, Stretch
 from core.post import Author, Post
 from core.snapshot import (
     Event,
     FeedRow,
     Gap,
+    JournalStatus,
     Level,
     Rates,
     Series,
     SinkState,
     SinkStatus,
     Snapshot,
+    Top,
     Verdict,
+    Window,
 )
 
 NOW = datetime(2026, 11, 24, 12, 41, 9, tzinfo=UTC).timestamp()
@@ -98,7 +104,8 @@ def wave(count: int, base: float, swing: float, seed: int) -> tuple[int, ...]:
 
 
 def series(step: float, count: int, base: float, seed: int) -> Series:
-    consumed = wave(count, base, base * 0.12, seed)
+    *whole, last = wave(count, base, base * 0.12, seed)
+    consumed = (*whole, round(last * (NOW % step) / step))  # the last step is not over
     random = Random(seed + 1)
     share, matched = 0.18, []
     for value in consumed:
@@ -115,6 +122,30 @@ RATES = Rates(
     peak_at=NOW - 2558,
     seconds=series(1.0, 300, 41, 7),
     minutes=series(60.0, 60, 2400, 11),
+    day=series(360.0, 240, 14_000, 13),
+    spikes=(NOW - 2558, NOW - 131),
+)
+WINDOW = Window(
+    start=NOW - NOW % 300 - 3300,
+    length=3600.0,
+    slide=300.0,
+    posts=22_385,
+    tops=(
+        Top("tags", (("#music", 8_412), ("#justinbieber", 640), ("#np", 88), ("#nowplaying", 31), ("#音楽", 12))),
+        Top("authors", tuple((f"@{name}", 41 - 3 * place) for place, (name, _) in enumerate(AUTHORS))),
+        Top("links", (("https://example.org/tour", 62), ("https://example.org/a/very/long/address/of/a/page", 5))),
+        Top("languages", (("en", 501), ("es", 101), ("ja", 77), ("ko", 55), ("de", 48), ("fr", 30))),
+        Top(
+            "words",
+            tuple(
+                (word, 301 - 17 * place)
+                for place, word in enumerate(
+                    ["video", "new", "repeat", "nights", "tour", "orchestra", "acoustic", "best", "night", "paris"]
+                )
+            ),
+            exact=False,
+        ),
+    ),
 )
 HEALTH = Health(
     source="x",
@@ -128,6 +159,14 @@ HEALTH = Health(
     lag=1.2,
     queue=0,
     queue_limit=10_000,
+    past=(
+        Stretch(NOW - 4800, SourceState.LIVE),
+        Stretch(NOW - 2347, SourceState.WAITING, reason="X 503 Service Unavailable"),
+        Stretch(NOW - 2330.2, SourceState.CONNECTING, reason="X 503 Service Unavailable"),
+        Stretch(NOW - 2330, SourceState.LIVE),
+        Stretch(NOW - 1500, SourceState.QUIET),
+        Stretch(NOW - 1410, SourceState.LIVE),
+    ),
 )
 MONGODB = SinkStatus(
     name="mongodb",
@@ -149,8 +188,8 @@ EVENTS = (
     Event(6, NOW - 2330, Level.INFO, "connected again after 17 s"),
 )
 GAPS = (
-    Gap("x", NOW - 90_000, NOW - 89_100, "paused", "no"),
-    Gap("x", NOW - 2347, NOW - 2330, "X 503 Service Unavailable", "yes"),
+    Gap("x", NOW - 90_000, NOW - 89_100, "paused by you", "no", chosen=True),
+    Gap("x", NOW - 2347, NOW - 2330, "X 503 Service Unavailable", "yes", fetched=312, number=2),
 )
 LIVE = Snapshot(
     at=NOW,
@@ -169,28 +208,61 @@ LIVE = Snapshot(
     gap_count=2,
     events=EVENTS,
     rates=RATES,
+    window=WINDOW,
+    journal=JournalStatus(size=1_240_000_000, free=81_000_000_000),
     rows=rows(1, 200),
     last_seq=200,
 )
+
+
+def gone(*stretches: Stretch) -> tuple[Stretch, ...]:
+    """The connection's past with these at its end."""
+    return (*HEALTH.past, *stretches)
+
+
 EMPTY = replace(
     LIVE,
     started_at=NOW - 14,
     run=Counters(),
     life=Counters(),
-    health=(replace(HEALTH, state=SourceState.QUIET, since=NOW - 12, reconnects=0, last_post_at=None, lag=None),),
+    health=(
+        replace(
+            HEALTH,
+            state=SourceState.QUIET,
+            since=NOW - 12,
+            reconnects=0,
+            last_post_at=None,
+            lag=None,
+            past=(
+                Stretch(NOW - 14, SourceState.STARTING),
+                Stretch(NOW - 13.4, SourceState.CONNECTING),
+                Stretch(NOW - 12, SourceState.QUIET),
+            ),
+        ),
+    ),
     sinks=(),
     gaps=(),
     gap_count=0,
     events=EVENTS[:3],
     rates=Rates(),
+    window=Window(),
+    journal=JournalStatus(size=45_000, free=81_000_000_000),
     rows=(),
     last_seq=0,
 )
 PAUSED = replace(
     LIVE,
     paused=True,
-    health=(replace(HEALTH, state=SourceState.PAUSED, since=NOW - 95, last_byte_at=NOW - 95),),
-    gaps=(*GAPS, Gap("x", NOW - 95, None, "paused")),
+    health=(
+        replace(
+            HEALTH,
+            state=SourceState.PAUSED,
+            since=NOW - 95,
+            last_byte_at=NOW - 95,
+            past=gone(Stretch(NOW - 95, SourceState.PAUSED, reason="paused by you")),
+        ),
+    ),
+    gaps=(*GAPS, Gap("x", NOW - 95, None, "paused by you", chosen=True)),
     gap_count=3,
     rates=replace(RATES, posts_per_s=0.0, match_rate=None),
     events=(*EVENTS, Event(7, NOW - 95, Level.INFO, "paused by you")),
@@ -199,7 +271,12 @@ STALLED = replace(
     LIVE,
     health=(
         replace(
-            HEALTH, state=SourceState.STALLED, since=NOW - 1, last_byte_at=NOW - 23, reason="no byte for 23 s"
+            HEALTH,
+            state=SourceState.STALLED,
+            since=NOW - 1,
+            last_byte_at=NOW - 23,
+            reason="no byte for 23 s",
+            past=gone(Stretch(NOW - 1, SourceState.STALLED, reason="no byte for 22 s")),
         ),
     ),
     rates=replace(RATES, posts_per_s=0.0, match_rate=None),
@@ -216,6 +293,7 @@ WAITING = replace(
             last_byte_at=NOW - 8,
             reason="X 503 Service Unavailable",
             rate_limit=RateLimit(50, 41, NOW + 831),
+            past=gone(Stretch(NOW - 8, SourceState.WAITING, reason="X 503 Service Unavailable")),
         ),
     ),
     gaps=(*GAPS, Gap("x", NOW - 8, None, "X 503 Service Unavailable")),
@@ -247,17 +325,59 @@ STORE_DOWN = replace(
 STOPPED = replace(
     LIVE,
     stopped="X refused the token (401)",
+    advice="Set BIEBER_TUI_X__BEARER_TOKEN to a new one: the developer portal, your app, Keys and tokens.",
     health=(
         replace(
             HEALTH,
             state=SourceState.STOPPED,
             since=NOW - 40,
             last_byte_at=NOW - 40,
-            reason="X refused the token (401): set BIEBER_TUI_X__BEARER_TOKEN to a new one from the developer portal",
+            reason="X refused the token (401)",
+            past=gone(Stretch(NOW - 40, SourceState.STOPPED, reason="X refused the token (401)")),
         ),
     ),
     rates=replace(RATES, posts_per_s=0.0, match_rate=None),
     events=(*EVENTS, Event(7, NOW - 40, Level.ERROR, "X refused the token (401); the capture has ended")),
+)
+
+SLOWED = replace(
+    LIVE,
+    health=(
+        replace(
+            HEALTH,
+            slowed_since=NOW - 34,
+            queue=9_870,
+            lag=38.0,
+            past=gone(Stretch(NOW - 34, SourceState.LIVE, slowed=True)),
+        ),
+    ),
+    events=(*EVENTS, Event(7, NOW - 33, Level.WARNING, "slowed down: posts come faster than they are written")),
+)
+DISK_FULL = replace(
+    LIVE,
+    run=replace(LIVE.run, unique=2_150, pending=48),
+    health=(
+        replace(
+            HEALTH,
+            state=SourceState.BLOCKED,
+            since=NOW - 20,
+            last_byte_at=NOW - 20,
+            reason="disk full",
+            past=gone(Stretch(NOW - 20, SourceState.BLOCKED, reason="disk full")),
+        ),
+    ),
+    journal=JournalStatus(
+        size=1_240_000_000,
+        free=12_000_000,
+        low=True,
+        seconds_left=0.0,
+        blocked="the disk of the journal /home/ana/.local/share/bieber-tui is full: 12 MB are free",
+        advice="Free at least 58 MB there (58,000,000 bytes). Nothing acknowledged is lost.",
+    ),
+    gaps=(*GAPS, Gap("x", NOW - 20, None, "disk full", number=3)),
+    gap_count=3,
+    rates=replace(RATES, posts_per_s=0.0, match_rate=None),
+    events=(*EVENTS, Event(7, NOW - 20, Level.ERROR, "the disk of the journal is full: 12 MB are free")),
 )
 
 STATES = {
@@ -268,7 +388,49 @@ STATES = {
     "waiting": WAITING,
     "store-down": STORE_DOWN,
     "stopped": STOPPED,
+    "slowed": SLOWED,
+    "disk-full": DISK_FULL,
 }
+
+
+class FakeArchive:
+    """What a capture has stored: rows, oldest first; the raw lines are made up from their ids."""
+
+    def __init__(self, stored: Sequence[FeedRow] = (), page: int = 1000) -> None:
+        self.stored = list(stored)
+        self.page = page  # rows that one call looks at
+        self.starred: set[str] = set()
+        self.searched: list[Wanted] = []
+
+    def search(self, wanted: Wanted, place: str, limit: int) -> Found:
+        self.searched.append(wanted)
+        start = int(place or len(self.stored))
+        found, at = compile_filter(wanted), start
+        rows: list[FeedRow] = []
+        while at > 0 and len(rows) < limit and start - at < self.page:
+            at -= 1
+            row = self.stored[at]
+            starred = not wanted.starred or row.post.key in self.starred
+            if starred and (wanted.unmatched or row.verdict is not Verdict.FILTERED) and found.matches(row.post):
+                rows.append(replace(row, seq=0))
+        back = self.stored[at].received_at if self.stored else None
+        return Found(tuple(rows), str(at) if at else None, back)
+
+    def lookup(self, source: str, id_: str) -> Record | None:
+        for row in self.stored:
+            if (row.post.source, row.post.id) == (source, id_):
+                raw = {
+                    "data": {"id": id_, "text": row.post.text},
+                    "matching_rules": [{"id": "9", "tag": "bieber-tui"}],
+                }
+                return Record(row, json.dumps(raw).encode())
+        return None
+
+    def stars(self) -> frozenset[str]:
+        return frozenset(self.starred)
+
+    def star(self, source: str, id_: str, on: bool) -> None:
+        (self.starred.add if on else self.starred.discard)(f"{source}:{id_}")
 
 
 class FakeControls:
@@ -277,6 +439,7 @@ class FakeControls:
     def __init__(self, moment: Snapshot = LIVE, on_change: Callable[[str, str], None] | None = None) -> None:
         self.moment = moment
         self.posts = list(moment.rows)
+        self.archive = FakeArchive(self.posts)
         self.calls: list[str] = []
         self.changed: tuple[str, str] | None = None
         self.stopped = threading.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -20,6 +21,7 @@ import pytest
 from core.simulator.options import SimulatorOptions
 from core.simulator.server import Simulator
 
+QUESTION = re.compile(rb"\x1b\[(\d+);(\d+)H\x1b\[6n")
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 60.0
 
@@ -38,6 +40,8 @@ class Terminal:
         )  # fmt: skip
         os.close(theirs)
         self.seen = b""
+        self.answers = True  # it says where its cursor is when it is asked
+        self._answered_to = 0
 
     def read(self) -> None:
         """What is there now; at most half a second is waited for it."""
@@ -46,6 +50,14 @@ class Terminal:
                 self.seen += os.read(self.ours, 65536)
             except OSError:  # the other end is closed
                 time.sleep(0.05)
+        for asked in QUESTION.finditer(self.seen, self._answered_to) if self.answers else ():
+            os.write(self.ours, b"\x1b[%b;%bR" % asked.groups())
+            self._answered_to = asked.end()
+
+    def is_quiet(self, seconds: float) -> bool:
+        """Whether nothing is written for so many seconds."""
+        length = len(self.seen)
+        return self.stays(seconds) and len(self.seen) == length
 
     def until(self, words: bytes) -> None:
         end = time.monotonic() + PATIENCE
@@ -105,6 +117,21 @@ def test_a_limited_run_leaves_by_itself_with_0(limit):
     with terminal("demo", *limit) as on:
         assert on.exit_code() == 0
         assert b"LIVE" in on.seen
+
+
+def test_no_frame_is_sent_before_the_terminal_has_shown_the_last_one():
+    with terminal("demo", "--rate", "100") as on:
+        on.until(b"LIVE")
+        assert on.stays(1.0)
+        on.answers = False
+        end = time.monotonic() + PATIENCE
+        while not on.is_quiet(2.0):
+            assert time.monotonic() < end, "frames are sent to a terminal that does not keep up"
+        before = len(on.seen)
+        on.answers = True
+        while len(on.seen) == before:
+            assert time.monotonic() < end, "no frame comes after the terminal has caught up"
+            on.read()
 
 
 def test_q_ends_the_demo_with_0():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from core.filter import Wanted, compile_filter
 from core.post import Ref
 from core.settings import Settings, UiSettings
 from core.snapshot import Verdict
@@ -12,7 +15,14 @@ from tests.ui.test_actions import app_with, until
 from tui.app import Dashboard
 from tui.dialogs.detail import PostSheet, draw_post
 from tui.feed_text import draw_empty
-from tui.ring import Ring
+from tui.keymap import resolve
+from tui.ring import Ring, Show
+
+KEYS = resolve()
+
+
+def look_for(ring: Ring, wanted: Wanted) -> None:
+    ring.look_for(wanted, compile_filter(wanted))
 
 
 def text(lines) -> str:
@@ -23,19 +33,19 @@ def test_the_filter_works_on_a_frozen_feed_and_what_waits_is_counted_by_it():
     ring = Ring(1000)
     ring.add(scenes.rows(1, 100))
     ring.freeze()
-    ring.filter("ORCHESTRA")
+    look_for(ring, Wanted("ORCHESTRA"))
     shown = len(ring.shown)
     assert 0 < shown < 20
     ring.add(scenes.rows(101, 200))
     assert len(ring.shown) == shown
     assert 0 < ring.waiting < 20
-    ring.filter("")
+    look_for(ring, Wanted())
     assert ring.waiting == sum(row.verdict is not Verdict.FILTERED for row in scenes.rows(101, 200))
 
 
 def test_what_waits_is_appended_to_a_frozen_list_which_stays_bounded():
     ring = Ring(50)
-    ring.only_matched = False
+    ring.show = Show.ALL
     ring.add(scenes.rows(1, 50))
     ring.freeze()
     gone = 0
@@ -71,9 +81,12 @@ async def test_another_mode_keeps_the_row_that_was_read_in_view():
         await until(lambda: app.feed.ring.shown)
         await pilot.press("home", "pagedown", "pagedown")
         await pilot.pause()
-        first = app.feed.ring.shown[app.feed._top]
-        await pilot.press("t")
-        assert app.feed.ring.shown[app.feed._top] is first
+        reading, line = app.feed.current(), app.feed._cursor_index() - app.feed._top
+        for show in (Show.CONTEXT, Show.ALL, Show.MATCHED):
+            await pilot.press("t")
+            assert app.feed.ring.show is show
+            assert app.feed.current() is reading
+            assert app.feed._cursor_index() - app.feed._top == line
 
 
 async def test_left_and_right_go_to_the_neighbours_of_an_open_post():
@@ -133,10 +146,78 @@ def replace_post(row, **fields):
 
 def test_an_empty_feed_says_what_is_waited_for_in_each_case():
     ring = Ring(100)
-    assert "Waiting for the first post" in text(draw_empty(scenes.EMPTY, ring, 80))
-    assert "paused" in text(draw_empty(replace(scenes.PAUSED, last_seq=0), ring, 80))
-    assert "has ended" in text(draw_empty(replace(scenes.STOPPED, last_seq=0), ring, 80))
-    assert "none of them is about" in text(draw_empty(scenes.LIVE, ring, 80))
-    assert "Waiting 12 s" in text(draw_empty(replace(scenes.WAITING, last_seq=0), ring, 80))
-    ring.filter("zzz")
-    assert "clear the filter" in text(draw_empty(scenes.LIVE, ring, 80))
+    assert "Waiting for the first post" in text(draw_empty(scenes.EMPTY, ring, None, 80, KEYS))
+    assert "paused" in text(draw_empty(replace(scenes.PAUSED, last_seq=0), ring, None, 80, KEYS))
+    assert "has ended" in text(draw_empty(replace(scenes.STOPPED, last_seq=0), ring, None, 80, KEYS))
+    assert "none of them is about" in text(draw_empty(scenes.LIVE, ring, None, 80, KEYS))
+    assert "Waiting 12 s" in text(draw_empty(replace(scenes.WAITING, last_seq=0), ring, None, 80, KEYS))
+    look_for(ring, Wanted("zzz"))
+    assert "clear the filter" in text(draw_empty(scenes.LIVE, ring, None, 80, KEYS))
+
+
+async def drag(pilot, start: tuple[int, int], end: tuple[int, int]) -> None:
+    await pilot.mouse_down("#feed", offset=start)
+    await pilot.hover("#feed", offset=end)
+    await pilot.mouse_up("#feed", offset=end)
+
+
+async def test_what_is_selected_with_the_mouse_is_copied_and_opens_nothing(monkeypatch):
+    monkeypatch.delenv("TMUX", raising=False)
+    controls = scenes.FakeControls()
+    app = app_with(controls)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        shown = [app.feed.render_line(y).text for y in (2, 3, 4)]
+        await drag(pilot, (3, 2), (44, 4))
+        await until(lambda: app.clipboard)
+        assert app.clipboard.splitlines() == [shown[0][3:].rstrip(), shown[1].rstrip(), shown[2][:45].rstrip()]
+        assert app.feed.ring.frozen  # what one selects stands still
+        controls.say(*scenes.rows(201, 240))
+        await until(lambda: app.feed.ring.waiting)
+        assert app.feed.render_line(2).text == shown[0]
+        await pilot.pause(0.3)
+        assert len(app.screen_stack) == 1
+
+
+@pytest.mark.parametrize("theme", ["bieber", "bieber-light", "ansi-dark"])
+async def test_what_is_selected_can_be_read(theme):
+    app = app_with(theme=theme)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        before = [segment.style for segment in app.feed.render_line(2)]
+        await drag(pilot, (31, 2), (60, 2))
+        styles = [segment.style for segment in app.feed.render_line(2)]
+        backs = {style.bgcolor for style in styles}
+        assert len(backs) > len({style.bgcolor for style in before})
+        assert all(style.color is None or style.color != style.bgcolor for style in styles)
+
+
+async def test_a_panel_and_a_post_can_be_selected_from_as_well(monkeypatch):
+    monkeypatch.delenv("TMUX", raising=False)
+    app = app_with()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        await pilot.mouse_down("#side", offset=(2, 0))
+        await pilot.hover("#side", offset=(12, 0))
+        await pilot.mouse_up("#side", offset=(12, 0))
+        await until(lambda: "CONNECTION".startswith(app.clipboard) and app.clipboard)
+        await pilot.press("up", "enter")
+        row = app.feed.current()
+        await pilot.mouse_down(".page", offset=(0, 2))
+        await pilot.hover(".page", offset=(10, 2))
+        await pilot.mouse_up(".page", offset=(10, 2))
+        await until(lambda: app.clipboard and row.post.text.startswith(app.clipboard))
+
+
+async def test_a_higher_screen_does_not_freeze_the_feed():
+    app = app_with()
+    async with app.run_test(size=(120, 24)) as pilot:
+        await until(lambda: app.feed.virtual_size.height > 30)
+        for size in ((120, 50), (120, 20), (80, 30), (120, 30)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.2)
+            assert not app.feed.ring.frozen
+            assert app.feed.render_line(app.feed.size.height - 1).text.strip().startswith("12:41")
+        await pilot.press("2", "4", "1")
+        await pilot.pause(0.2)
+        assert not app.feed.ring.frozen

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from textual.widgets import Input
 
 from core.settings import Settings, UiSettings
 from tests.ui import scenes
@@ -14,28 +13,37 @@ SIZES = [(120, 40), (80, 24), (200, 60)]
 
 
 def dashboard(state="live", theme="bieber"):
-    return Dashboard(scenes.FakeControls(scenes.STATES[state]), Settings(ui=UiSettings(theme=theme)))
+    controls = scenes.FakeControls(scenes.STATES[state])
+    controls.archive.starred = {scenes.row(number).post.key for number in (190, 186, 120)}
+    return Dashboard(controls, Settings(ui=UiSettings(theme=theme)))
+
+
+async def idle(pilot):
+    """Until no job is at work."""
+    await pilot.pause()
+    while pilot.app.jobs.busy:
+        await pilot.pause(0.02)
 
 
 async def settle(pilot):
     """Until the posts are there and the topic's terms are marked."""
     for _ in range(200):
-        if pilot.app.feed.terms is not None and pilot.app.feed.ring.held == len(pilot.app._controls.posts):
+        known = pilot.app.feed.terms is not None or not pilot.app._controls.posts
+        begun = pilot.app._ticker is not None
+        if begun and known and pilot.app.feed.ring.held == len(pilot.app._controls.posts):
             break
         await pilot.pause(0.05)
     pilot.app._ticker.stop()
-    pilot.app._paint()
+    await idle(pilot)
+    pilot.app.paint()
     await pilot.pause()
 
 
 def press(*keys):
     async def before(pilot):
         await settle(pilot)
-        await pilot.press(*keys)
-        await pilot.app.workers.wait_for_complete()
-        for field in pilot.app.screen.query(Input):
-            field.cursor_blink = False  # a slow machine would see the cursor go
-            field._cursor_visible = True
+        await pilot.press(*("space" if key == " " else key for key in keys))
+        await idle(pilot)
         await pilot.pause(0.3)
 
     return before
@@ -56,7 +64,7 @@ def test_frozen(snap_compare, size):
         await pilot.press("up", "up", "up")
         pilot.app._controls.say(*scenes.rows(201, 260))
         pilot.app._tick()
-        pilot.app._paint()
+        pilot.app.paint()
         await pilot.pause(0.3)
 
     assert snap_compare(dashboard(), terminal_size=size, run_before=before)
@@ -76,11 +84,48 @@ def test_no_color(snap_compare, monkeypatch):
     assert snap_compare(dashboard(), terminal_size=(120, 40), run_before=settle)
 
 
-@pytest.mark.parametrize(
-    "keys",
-    [("up", "up", "up"), ("k",), ("k", "end", "space", "left_parenthesis"), ("up", "enter"), ("question_mark",), ("l",),
-     ("t", "slash", "j", "u")],
-    ids=["frozen", "keywords", "keywords-bad", "detail", "help", "log", "filter"],
-)  # fmt: skip
-def test_after(snap_compare, keys):
-    assert snap_compare(dashboard(), terminal_size=(120, 40), run_before=press(*keys))
+AFTER = {
+    "frozen": ("up", "up", "up"),
+    "keywords": ("k", "end", *" OR fridge"),
+    "keywords-bad": ("k", "end", "space", "left_parenthesis"),
+    "detail": ("up", "enter"),
+    "detail-raw": ("up", "enter", "r"),
+    "help": ("question_mark",),
+    "log": ("l",),
+    "filter": ("t", "t", "slash", *"orch"),
+    "filter-bad": ("slash", "tab", "tab", *"orch("),
+    "context": ("t", "slash", *"orch", "down"),
+    "starred": ("S",),
+    "stored": ("slash", *"orch", "enter", "up", "up"),
+    "command": ("colon", *"lay"),
+    "layout-2": ("2",),
+    "layout-3": ("3",),
+    "layout-4": ("4", "up", "up"),
+    "zoom": ("tab", "z"),
+}
+
+
+@pytest.mark.parametrize("name", AFTER)
+def test_after(snap_compare, name):
+    assert snap_compare(dashboard(), terminal_size=(120, 40), run_before=press(*AFTER[name]))
+
+
+@pytest.mark.parametrize("name", ["keywords", "detail", "help", "filter", "stored", "command"])
+def test_smallest_after(snap_compare, name):
+    assert snap_compare(dashboard(), terminal_size=(60, 15), run_before=press(*AFTER[name]))
+
+
+def test_ascii(snap_compare):
+    app = Dashboard(scenes.FakeControls(), Settings(ui=UiSettings(ascii=True)))
+    assert snap_compare(app, terminal_size=(120, 40), run_before=press("up", "enter"))
+
+
+def test_selected(snap_compare):
+    async def before(pilot):
+        await settle(pilot)
+        await pilot.mouse_down("#feed", offset=(31, 4))
+        await pilot.hover("#feed", offset=(50, 6))
+        pilot.app.clear_notifications()
+        await pilot.pause(0.3)
+
+    assert snap_compare(dashboard(), terminal_size=(120, 40), run_before=before)

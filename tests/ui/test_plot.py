@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.snapshot import Series
+from core.snapshot import Rates, Series
+from tests.ui import scenes
 from tui.ink import line_width
-from tui.plot import bars, begun, bucket_size, buckets, nice_top
+from tui.plot import bars, bucket_size, buckets, counted, nice_top, speeds, spiked
 
 
 def text(line) -> str:
@@ -58,13 +61,46 @@ def test_buckets_lose_nothing(values, start, size):
     assert sum(steps for _, steps in made) == len(values)
 
 
-def test_what_was_before_the_run_and_the_second_that_is_not_over_are_left_out():
+def at(now=1000.0, started=0.0, **rates):
+    return replace(scenes.LIVE, at=now, started_at=started, rates=Rates(**rates))
+
+
+def test_what_was_before_the_first_run_and_the_second_that_is_not_over_are_left_out():
     series = Series(1.0, 100.0, consumed=(0, 0, 3, 9, 9, 1), matched=(0, 0, 1, 2, 3, 0))
-    left = begun(series, 102.4)
-    assert (left.start, left.consumed, left.matched) == (103.0, (9, 9), (2, 3))
-    assert begun(Series(1.0, 0.0), 5.0).consumed == ()
-    both = begun(series, 102.4, whole=False)
-    assert (both.start, both.consumed) == (102.0, (3, 9, 9, 1))
+    left = counted(at(started=102.4, seconds=series), 0)
+    assert (left.start, left.consumed, left.matched) == (102.0, (3, 9, 9), (1, 2, 3))
+    assert counted(at(), 0).consumed == ()
+    silent = Series(1.0, 100.0, consumed=(0,) * 6, matched=(0,) * 6)
+    assert counted(at(started=102.4, seconds=silent), 0).consumed == (0, 0, 0)  # nothing came, and that is known
+
+
+def test_what_earlier_runs_counted_is_shown():
+    series = Series(60.0, 0.0, consumed=(0, 5, 0, 0, 7), matched=(0, 1, 0, 0, 2))
+    left = counted(at(started=200.0, minutes=series), 1)
+    assert (left.start, left.consumed) == (60.0, (5, 0, 0, 7))
+
+
+def test_the_minute_that_is_not_over_is_as_fast_as_what_of_it_has_passed():
+    series = Series(60.0, 0.0, consumed=(600, 300), matched=(0, 0))
+    assert speeds(series, 1, 90.0) == [10.0, 10.0]
+    assert speeds(series, 2, 90.0) == [10.0]
+    assert speeds(series, 1, 120.0) == [10.0, 5.0]
+
+
+@given(st.lists(st.floats(0, 2000), max_size=9), st.integers(1, 30), st.integers(0, 500), st.integers(1, 400))
+def test_a_spike_is_marked_at_the_bar_that_holds_it(spikes, size, start, length):
+    series = Series(1.0, float(start), (1,) * length, (0,) * length)
+    whole = buckets(series.consumed, series.start, series.step, size)
+    places = spiked(spikes, series, size)
+    assert all(0 <= place < len(whole) for place in places)
+    for spike in spikes:
+        inside = start <= spike < start + length
+        assert not inside or int(spike) // size - start // size in places
+
+
+def test_the_sign_of_a_spike_stands_at_the_foot_of_its_bar_whatever_is_cut_off():
+    assert [text(line) for line in bars([1, 8, 8, 8], 3, 2, 8, marked=(2,))] == ["███", "█▲█"]
+    assert text(bars([1, 8, 8], 1, 1, 8, marked=(0,))[0]) == "█"
 
 
 @given(st.floats(1e-6, 1e12))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from core.filter import Wanted, compile_filter
 from core.post import Author, Post
 from core.settings import Settings
 from core.snapshot import FeedRow, Filling, Gap, Verdict
@@ -17,13 +18,15 @@ from tests.ui import scenes
 from tui.app import Dashboard
 from tui.header import draw_header, draw_keys
 from tui.ink import line_width
+from tui.keymap import resolve
 from tui.numbers import draw_numbers
-from tui.ring import Ring
+from tui.ring import Ring, Show
 from tui.row import draw_row
 from tui.sanitise import clean, clean_lines
 from tui.side import draw_side, draw_status
 from tui.words import headline
 
+KEYS = resolve()
 ANYTHING = st.text(alphabet=st.characters(), max_size=80) | st.lists(
     st.sampled_from(
         ["\x1b[31m", "\x1b]52;c;aGk=\x07", "\x9b2J", "\u202e", "\u2066", "\u200b" * 50, "👩‍👩‍👧", "🇫🇷", "❤️", "👍🏽", "ﷺ",
@@ -50,6 +53,21 @@ def test_a_row_is_exactly_as_wide_as_the_feed_and_drives_no_terminal(text, name,
     assert not set(text_of(line)) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u200d")
 
 
+@given(st.text(st.sampled_from("ab 中é"), max_size=300), st.integers(40, 200))
+def test_what_the_filter_found_is_always_seen(before, width):
+    hits = compile_filter(Wanted("needle")).spans
+    line = draw_row(row(f"{before}needle in hay"), width, hits=hits)
+    assert line_width(line) == width
+    assert ("needle", "hit") in line
+
+
+def test_a_text_begins_at_its_start_when_what_was_found_is_seen():
+    hits = compile_filter(Wanted("needle")).spans
+    assert "a needle in" in text_of(draw_row(row("a needle in " + "hay " * 50), 80, hits=hits))
+    assert "…hay in the needle" in text_of(draw_row(row("hay " * 50 + "in the needle"), 80, hits=hits))
+    assert "  hay hay" in text_of(draw_row(row("hay " * 50 + "in the needle"), 80))
+
+
 async def test_every_strip_of_the_feed_is_exactly_as_wide_as_the_widget_and_drives_no_terminal():
     app = Dashboard(scenes.FakeControls(replace(scenes.LIVE, rows=())), Settings())
     async with app.run_test(size=(100, 24)) as pilot:
@@ -62,7 +80,7 @@ async def test_every_strip_of_the_feed_is_exactly_as_wide_as_the_widget_and_driv
         @given(st.lists(st.tuples(ANYTHING, ANYTHING, st.sampled_from(Verdict)), min_size=1, max_size=12))
         def check(posts):
             feed.ring, feed.cursor = Ring(100), None
-            feed.ring.only_matched = False
+            feed.ring.show = Show.ALL
             feed._drawn.clear()
             feed.ring.add(
                 [row(text, name).but(seq=seq, verdict=said) for seq, (text, name, said) in enumerate(posts)]
@@ -108,7 +126,7 @@ def test_how_odd_text_is_shown(text, shown):
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_every_panel_fits_its_width_in_every_state(state, width):
     moment = scenes.STATES[state]
-    lines = [draw_header(moment, width, False), draw_status(moment, width), draw_keys(width, frozenset())]
+    lines = [draw_header(moment, width, False), draw_status(moment, width), draw_keys(width, KEYS)]
     lines += draw_numbers(moment, width, 8)
     lines += draw_side(moment, 41, 30)
     assert all(line_width(line) <= max(width, 41) for line in lines)
@@ -141,8 +159,8 @@ def test_the_state_is_whole_on_the_narrowest_screen(state):
 
 
 def test_the_keys_of_an_ended_capture_do_not_offer_a_pause():
-    assert "pause" in text_of(draw_keys(120))
-    assert "pause" not in text_of(draw_keys(120, off=frozenset({"pause"})))
+    assert "pause" in text_of(draw_keys(120, KEYS))
+    assert "pause" not in text_of(draw_keys(120, KEYS, off=frozenset({"pause"})))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +178,7 @@ def test_how_a_gap_is_filled_is_said_in_words(filled, filling, words):
 
 def test_the_ring_forgets_the_oldest_and_counts_what_waits():
     ring = Ring(10)
-    ring.only_matched = False
+    ring.show = Show.ALL
     ring.add(scenes.rows(1, 30))
     assert [item.seq for item in ring.shown] == list(range(21, 31))
     ring.freeze()

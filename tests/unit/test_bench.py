@@ -63,7 +63,11 @@ POINTS = [Point(10_000, 50.0, 20_000.0), Point(1_000_000, 55.0, 18_000.0)]
 
 def answers(cells):
     return report.Answers(
-        MACHINE, cells, POINTS, Latency(5000, 51.0, 88.4, 93.0), Start(250.0, 180.0, 0.004, 50_000_000)
+        MACHINE,
+        cells,
+        POINTS,
+        Latency(5000, 51.0, 88.4, 93.0),
+        Start(250.0, 180.0, 340.0, 15.0, 150.0, 260.0, 0.004, 50_000_000),
     )
 
 

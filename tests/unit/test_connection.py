@@ -375,3 +375,31 @@ def test_a_new_connection_is_not_behind(held_up, clock):
     connect(held_up, clock, 240.0)
     held_up.touch(241.0, more=True)
     assert held_up.last_byte_at == 241.0
+
+
+def states(connection):
+    return [(stretch.since, stretch.state.value) for stretch in connection.health().past]
+
+
+def test_the_states_of_the_last_hour_are_remembered_with_their_times(connection, queue, clock):
+    connect(connection, clock, 101)
+    clock.time = 150.0
+    connection.report(SourceState.WAITING, "X 503", wait_until=155.0)
+    connection.report(SourceState.WAITING, "X 503", wait_until=160.0)  # the same wait, longer
+    connect(connection, clock, 160)
+    assert states(connection) == [
+        (100.0, "starting"), (101, "connecting"), (101, "live"), (150.0, "waiting"), (160, "connecting"), (160, "live"),
+    ]  # fmt: skip
+    assert [stretch.reason for stretch in connection.health().past if stretch.reason] == ["X 503"]
+
+
+def test_states_of_more_than_an_hour_ago_are_let_go_but_for_the_one_that_reaches_into_it(connection, queue, clock):
+    connect(connection, clock, 101)
+    for number in range(100):
+        clock.time = 200.0 + number * 60
+        connection.report(SourceState.QUIET if number % 2 else SourceState.LIVE)
+    past = connection.health().past
+    assert past[0].since <= clock.time - 3600 < past[1].since
+    for number in range(1000):
+        connection.report(SourceState.QUIET if number % 2 else SourceState.LIVE)
+    assert len(connection.health().past) <= 300

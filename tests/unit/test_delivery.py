@@ -2,93 +2,26 @@
 
 import threading
 import time
+from dataclasses import replace
+from itertools import accumulate, chain, repeat
+from types import SimpleNamespace
 
 import pytest
 
-from core.clock import SystemClock
-from core.delivery import Delivery
 from core.errors import StoreRefused, Unavailable
-from core.events import EventLog
 from core.journal import Batch, Entry, Journal, Settled
 from core.post import Post
-from core.sinks.base import Outcome
-from core.snapshot import SinkState
-
-
-class ListSink:
-    """A sink in memory that fails when it is told to; `taken` is what it durably has."""
-
-    name = "list"
-    target = "memory"
-
-    def __init__(self) -> None:
-        self.taken: dict[str, int] = {}
-        self.faults: list[Exception] = []  # raised by the next calls, the write having happened or not
-        self.lost_answer = False
-        self.closed = threading.Event()
-
-    def open(self) -> None:
-        if self.faults:
-            raise self.faults.pop(0)
-
-    def write(self, rows):
-        if self.faults and not self.lost_answer:
-            raise self.faults.pop(0)
-        outcomes = []
-        for row in rows:
-            mine = self.taken.setdefault(row.post.key, row.seq) == row.seq
-            outcomes.append(Outcome.STORED if mine else Outcome.DUPLICATE)
-        if self.faults:
-            raise self.faults.pop(0)
-        return outcomes
-
-    def close(self) -> None:
-        self.closed.set()
+from core.sinks.base import Outcome, StoredRow
+from core.snapshot import Level, SinkState, SinkStatus
+from tests.clock import HeldClock
+from tests.conftest import PATIENCE
+from tests.unit.delivery_desk import Desk, ListSink, fill
 
 
 @pytest.fixture
 def journal(tmp_path):
     with Journal(tmp_path) as journal:
         yield journal
-
-
-def fill(journal, session, *ids):
-    entries = [Entry(id_, 1.0, 1, (), backfilled=False, raw=id_.encode()) for id_ in ids]
-    journal.commit(Batch("x", len(ids), len(ids), entries), session)
-
-
-class Desk:
-    """A delivery with what it told."""
-
-    def __init__(self, journal, sink, of_record=True):
-        self.run = Settled()
-        self.earlier = Settled()
-        self.refused: list[Exception] = []
-        self.events = EventLog(SystemClock())
-        self.delivery = Delivery(
-            sink,
-            journal,
-            decode=lambda source, raw: Post(source=source, id=raw.decode(), text=""),
-            limit=journal.last_seq,
-            on_settled=self.settled if of_record else None,
-            on_refused=self.refused.append,
-            events=self.events,
-            clock=SystemClock(),
-            batch_size=2,
-        )
-
-    def settled(self, run, earlier):
-        self.run += run.get("x", Settled())
-        self.earlier += earlier.get("x", Settled())
-
-    def until(self, condition):
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-
-    def stop(self):
-        self.delivery.stop(time.monotonic() + 5)
 
 
 def test_rows_arrive_in_order_and_are_counted_for_their_run(journal):
@@ -145,6 +78,7 @@ def test_posts_that_somebody_else_stored_are_duplicates(journal):
     desk.delivery.start()
     desk.until(lambda: desk.run == Settled(1, 1))
     desk.stop()
+    assert (desk.delivery.status(2).stored, desk.delivery.status(2).duplicate) == (1, 1)
 
 
 def test_a_refusal_at_the_start_is_handed_up(journal):
@@ -243,3 +177,217 @@ def test_a_sink_that_is_down_keeps_its_own_words_when_it_is_closed_in_the_midst_
     desk.delivery.stop(time.monotonic() + 0.1)
     desk.until(lambda: not desk.delivery._thread.is_alive())
     assert desk.delivery.status(0).error == "connection refused"
+
+
+# What a sink is given, and when its cursor moves
+
+
+def test_a_sink_gets_all_that_the_journal_knows_of_a_post(journal):
+    session = journal.begin_session(0.0, "x")
+    journal.commit(Batch("x", 1, 1, [Entry("7", 12.5, 1, ("music",), backfilled=True, raw=b"7")]), session)
+    sink = ListSink()
+    Desk(journal, sink).deliver()
+    post = Post(source="x", id="7", text="")
+    assert sink.rows == [StoredRow(journal.capture_id, 1, post, ("music",), 12.5, True, b"7")]
+
+
+def test_the_cursor_moves_behind_each_batch_and_never_before_it(journal):
+    fill(journal, journal.begin_session(0.0, "x"), "1", "2", "3", "4", "5")
+    sink = ListSink()
+    desk = Desk(journal, sink, forget=lambda store: sink.calls.append(f"forget at {store.name}"))
+    write, seen = sink.write, []
+
+    def look(rows):
+        seen.append((journal.sink_cursor("memory"), desk.delivery.still.locked()))
+        return write(rows)
+
+    sink.write = look
+    desk.deliver()
+    assert sink.calls == ["open", "forget at list", [1, 2], [3, 4], [5]]
+    assert seen == [(0, True), (2, True), (4, True)]
+    assert not desk.delivery.still.locked()
+
+
+def test_no_row_is_delivered_that_is_not_counted_yet(journal):
+    fill(journal, journal.begin_session(0.0, "x"), "1", "2", "3", "4", "5")
+    sink = ListSink()
+    desk = Desk(journal, sink, limit=lambda: 3)
+    desk.deliver()
+    assert sink.calls == ["open", [1, 2], [3]]
+    assert journal.sink_cursor("memory") == 3
+    assert desk.delivery.status(5).behind == 2
+
+
+def test_new_rows_are_found_without_a_call_too(journal):
+    session = journal.begin_session(0.0, "x")
+    sink = ListSink()
+    desk = Desk(journal, sink)
+    desk.delivery.start()
+    desk.until(lambda: desk.delivery.status(0).state is SinkState.OK)
+    fill(journal, session, "1")
+    desk.until(lambda: desk.run.stored == 1)
+    desk.stop()
+
+
+def test_a_sink_goes_on_where_it_was_and_counts_its_whole_life(journal):
+    session = journal.begin_session(0.0, "x")
+    fill(journal, session, "1", "2", "3")
+    journal.settle("memory", 2, {"x": Settled(1, 1), "bluesky": Settled(5, 7)})
+    sink, clock = ListSink(), HeldClock(50.0)
+    desk = Desk(journal, sink, clock=clock)
+    assert desk.delivery.status(15) == SinkStatus(
+        "list", "memory", True, since=50.0, stored=6, duplicate=8, behind=1, rate=0.0, write_ms=None
+    )
+    assert (desk.delivery.target, desk.delivery.of_record) == ("memory", True)
+    desk.deliver()
+    assert sink.calls == ["open", [3]]
+    status = desk.delivery.status(15)
+    assert (status.stored, status.duplicate, status.behind) == (7, 8, 0)
+
+
+def test_a_sink_that_keeps_no_record_counts_for_itself_only(journal):
+    fill(journal, journal.begin_session(0.0, "x"), "1", "2", "3")
+    desk = Desk(journal, ListSink(), of_record=False)
+    desk.deliver()
+    assert (desk.run, desk.earlier) == (Settled(), Settled())
+    assert not desk.delivery.of_record
+    assert desk.delivery.status(3).stored == 3
+
+
+def test_answers_are_counted_by_source(journal):
+    session = journal.begin_session(0.0, "x")
+    fill(journal, session, "1")
+    journal.commit(Batch("bluesky", 1, 1, [Entry("b", 1.0, 1, (), backfilled=False, raw=b"b")]), session)
+    sink = ListSink()
+    sink.taken["bluesky:b"] = 999
+    desk = Desk(journal, sink)
+    desk.deliver()
+    assert journal.settled("memory") == {"x": Settled(1, 0), "bluesky": Settled(0, 1)}
+
+
+def test_an_answer_that_is_not_one_for_each_row_is_not_taken(journal):
+    fill(journal, journal.begin_session(0.0, "x"), "1", "2")
+    sink = ListSink()
+    sink.write = lambda rows: [Outcome.STORED]
+    desk = Desk(journal, sink)
+    desk.deliver()
+    assert journal.sink_cursor("memory") == 0
+    assert desk.run == desk.earlier == Settled()
+    assert desk.refused
+
+
+def test_rows_that_were_forgotten_on_their_way_count_for_their_run(journal):
+    fill(journal, journal.begin_session(0.0, "x"), "1", "2")
+    desk = Desk(journal, ListSink())
+    desk.delivery.forgotten([(2, "x"), (3, "x"), (4, "x"), (4, "bluesky")])
+    assert (desk.run, desk.earlier) == (Settled(2, 0), Settled(1, 0))
+    assert desk.delivery.status(9).stored == 4
+
+
+def test_what_retention_had_removed_is_told_and_is_not_waited_for(journal, monkeypatch):
+    monkeypatch.setattr(journal, "out_of_reach", lambda seq: 1200 if seq == 0 else 0)
+    desk = Desk(journal, ListSink())
+    assert desk.told() == [
+        (
+            Level.WARNING,
+            "list: 1,200 posts were removed from the journal (journal.keep) before this store was there to get them",
+        )
+    ]
+    assert desk.delivery.status(1203).behind == 3
+    assert desk.delivery.status(3).behind == 0
+
+
+# What its status says
+
+
+def test_the_rate_is_that_of_the_last_ten_seconds_and_the_slowest_write_is_told(journal, monkeypatch):
+    ticks = iter([0.0, 0.25, 1.0, 1.5, 2.0, 2.125])
+    monkeypatch.setattr("core.delivery.time.perf_counter", lambda: next(ticks))
+    fill(journal, journal.begin_session(0.0, "x"), "1", "2", "3", "4", "5")
+    clock = HeldClock(100.0)
+    desk = Desk(journal, ListSink(), clock=clock)
+    desk.deliver()
+    assert (desk.delivery.status(5).rate, desk.delivery.status(5).write_ms) == (0.5, 500.0)
+    clock.time = 110.0
+    assert desk.delivery.status(5).rate == 0.5
+    clock.time = 110.1
+    assert desk.delivery.status(5).rate == 0.0
+
+
+def test_a_slow_write_is_told_until_a_hundred_others_were_faster(journal, monkeypatch):
+    took = chain([0.25], repeat(0.125))
+    ticks = accumulate(chain.from_iterable((1.0, seconds) for seconds in took))
+    monkeypatch.setattr("core.delivery.time.perf_counter", lambda: next(ticks))
+    session = journal.begin_session(0.0, "x")
+    fill(journal, session, *(str(number) for number in range(200)))
+    desk = Desk(journal, ListSink())
+    told = []
+    desk.delivery.start()
+    for end in ("a hundredth", "the next"):
+        desk.until(lambda: desk.delivery.status(0).stored == journal.last_seq())
+        told.append(desk.delivery.status(0).write_ms)
+        fill(journal, session, end)
+        desk.delivery.wake()
+    desk.stop()
+    assert told == [250.0, 125.0]
+
+
+def test_months_of_batches_keep_no_more_than_the_last_ten_seconds(journal):
+    fill(journal, journal.begin_session(0.0, "x"), *(str(number) for number in range(60)))
+    sink, clock = ListSink(), HeldClock(100.0)
+    desk = Desk(journal, sink, clock=clock)
+    write, kept = sink.write, []
+
+    def later(rows):
+        clock.time += 2.5
+        kept.append(len(desk.delivery._recent))
+        return write(rows)
+
+    sink.write = later
+    desk.deliver()
+    assert max(kept) == 5  # those at 0, 2.5, 5, 7.5 and 10 s
+
+
+# The end
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(0.5, 2), (6.0, 2), (6.5, 4), (10.0, 5)])
+def test_a_write_that_could_outlast_a_stop_is_not_begun(journal, monkeypatch, seconds, written):
+    """Each takes two seconds; the next may take twice as long as the one before."""
+    fill(journal, journal.begin_session(0.0, "x"), "1", "2", "3", "4", "5")
+    moment = [100.0]
+    monkeypatch.setattr(
+        "core.delivery.time", SimpleNamespace(monotonic=lambda: moment[0], perf_counter=lambda: moment[0])
+    )
+    sink = ListSink()
+    desk, write = Desk(journal, sink), sink.write
+
+    def slowly(rows):
+        moment[0] += 2.0
+        return write(rows)
+
+    sink.write = slowly
+    desk.delivery._deadline = 100.0 + seconds
+    desk.delivery._deliver(journal.reader().rows_after)
+    assert journal.sink_cursor("memory") == written
+
+
+def test_a_store_that_does_not_answer_is_said_to_be_down_and_one_that_does_not_close_is_left_behind(journal):
+    fill(journal, journal.begin_session(0.0, "x"), "1")
+    sink, clock, hang = ListSink(), HeldClock(100.0), threading.Event()
+    sink.write = lambda rows: hang.wait(PATIENCE) and []
+    sink.close = lambda: hang.wait(PATIENCE)
+    desk = Desk(journal, sink, clock=clock)
+    desk.delivery.start()
+    desk.until(lambda: desk.delivery.status(1).state is SinkState.OK)
+    began = time.monotonic()
+    desk.delivery.stop(began + 0.2)
+    left = {thread.name: thread.daemon for thread in threading.enumerate() if thread.name.endswith("-list")}
+    assert left == {"sink-list": True, "close-list": True}  # they do not keep the process from its end
+    assert 0.2 <= time.monotonic() - began < PATIENCE / 2
+    status = replace(desk.delivery.status(1), write_ms=None)
+    assert status == SinkStatus(
+        "list", "memory", True, SinkState.DOWN, 100.0, behind=1, retry_at=100.0,
+        error="it had not answered when the capture was stopped",
+    )  # fmt: skip
+    hang.set()

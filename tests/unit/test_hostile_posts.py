@@ -9,6 +9,7 @@ import pytest
 
 from core.draft import SHOWN, text_hash
 from core.errors import Undecodable
+from core.filter import Wanted, compile_filter
 from core.post import Author, Post, Ref
 from core.query import LONGEST_POST, parse_topic
 from core.sinks.base import StoredRow
@@ -22,6 +23,7 @@ from tui.ink import line_width
 from tui.row import draw_row
 
 WORD = parse_topic("music OR #music")
+MUSIC = compile_filter(Wanted("music")).spans
 EVERYTHING = parse_topic(
     '"music end" OR "music 🎵" OR "end music"~4 OR url:example OR @jb OR $ab OR has:cashtags OR 🎤'
 )
@@ -55,7 +57,7 @@ def through_the_steps(line: hostile.Line) -> None:
         assert len(encoded) <= MAX_BYTES
         assert bson.decode(encoded)["_id"] == f"x:{post.id}".encode("utf-8", "replace").decode()
     row = FeedRow(1, post.within(SHOWN), Verdict.MATCHED, matched or (), 1_793_000_000.0)
-    lines = [draw_row(row, 100, EVERYTHING.spans, "music"), *draw_post(row, 100, EVERYTHING.spans)]
+    lines = [draw_row(row, 100, EVERYTHING.spans, MUSIC), *draw_post(row, 100, EVERYTHING.spans)]
     assert line_width(lines[0]) == 100
     for drawn in lines:
         assert not raw_characters("".join(text for text, _ in drawn))

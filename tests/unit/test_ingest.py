@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.connection import Connection
+from core.connection import Connection, Line
 from core.counters import Counters
 from core.draft import QUARANTINE_REASON_LENGTH, SHOWN, text_hash
 from core.errors import JournalError, Undecodable
@@ -15,7 +15,7 @@ from core.events import EventLog
 from core.feed import Feed
 from core.health import SourceState
 from core.ingest import Ingest
-from core.journal import Journal, Tombstones
+from core.journal import Journal, PageMark, Tombstones
 from core.ledger import Ledger
 from core.lines import LineQueue
 from core.post import Post
@@ -50,7 +50,7 @@ class Desk:
         self.connection = Connection("x", self.queue, EventLog(self.clock), self.clock)
         self.ledger, self.feed = Ledger({}, None), Feed(100)
         self.rates, self.windows = RateHistory(NOW - 60), Windows(NOW - 60)
-        self.session = self.journal.begin_session(NOW, "x")
+        self.session = self.journal.begin_session(NOW, "x", "music")
         self.ingest = Ingest(
             self.journal, self.session, self.connection, self.queue,
             Privacy("x", decode, people("x"), Tombstones(b"", frozenset())), parse_topic("music"),
@@ -218,8 +218,10 @@ def test_rates_are_those_of_the_stream(desk):
     assert sum(rates.seconds.matched) == 2
     assert rates.seconds.consumed[-2:] == (2, 1)
     assert rates.seconds.matched[-2:] == (1, 1)
+    desk.hear("5 jazz", "6 jazz", at=NOW + 2).step()
+    assert desk.rates.rates(NOW + 2).seconds.matched[-1] == 0
     minute = int(NOW // 60) * 60
-    assert desk.table("minutes", "at, consumed, matched") == [(minute, 3, 2)]
+    assert desk.table("minutes", "at, consumed, matched") == [(minute, 5, 2)]
 
 
 def test_a_gap_is_told_once_and_bounds_are_durable(desk):
@@ -238,6 +240,72 @@ def test_a_gap_is_told_once_and_bounds_are_durable(desk):
     assert desk.ingest.marked
     [gap] = desk.journal.gaps()
     assert (gap.reason, gap.end) == ("X 503", None)
+
+
+def test_the_first_post_of_the_stream_behind_a_gap_bounds_it(desk):
+    assert not desk.ingest.marked
+    desk.connection.report(SourceState.LIVE)
+    desk.hear("8 music").connection.report(SourceState.WAITING, "X 503")
+    desk.clock.time = NOW + 20
+    desk.connection.report(SourceState.LIVE)
+    desk.hear("9 old", at=NOW + 20, backfilled=True).hear("10 jazz", at=NOW + 20.5).step()
+    [gap] = desk.journal.gaps()
+    assert (gap.start, gap.end, gap.last_id, gap.first_id) == (NOW, NOW + 20, "8", "10")
+
+
+def test_other_keywords_are_noted_with_the_newest_post_of_the_old_ones_also_behind_the_last_post(tmp_path):
+    desk = Desk(tmp_path, max_posts=1)
+    desk.connection.report(SourceState.LIVE)
+    desk.hear("8 music").connection.report(SourceState.WAITING, "X 503")
+    desk.hear("9 music")
+    desk.connection.keywords_changed("swift")
+    desk.step()
+    assert desk.table("sessions", "keywords") == [("swift",)]
+    assert desk.journal.gaps() == []  # what was not taken is in the gap before the next run
+
+    desk = Desk(tmp_path / "more")
+    desk.connection.report(SourceState.LIVE)
+    desk.hear("8 music").connection.report(SourceState.WAITING, "X 503")
+    desk.connection.keywords_changed("swift")
+    desk.step()
+    assert [(gap.keywords, gap.last_id, gap.reason) for gap in desk.journal.gaps()] == [
+        ("music", "8", "X 503"), ("swift", "", "X 503")
+    ]  # fmt: skip
+    desk.hear("9 swift").step()
+    assert desk.journal.last_id(desk.session) == "9"
+
+
+def test_a_deletion_that_the_source_announces_is_noted_with_the_batch(desk):
+    desk.hear("8 music").connection.deleted(post="8")
+    desk.step()
+    assert desk.table("forget", "kind, id, thorough") == [("post", "8", 0)]
+
+
+def test_a_line_that_had_to_wait_says_up_to_when_all_is_there(desk):
+    desk.queue.put(Line(b"1 music", NOW + 30, backfilled=False, until=NOW + 10))
+    desk.step()
+    assert desk.table("sessions", "last_byte_at") == [(NOW + 10,)]
+
+
+def test_a_page_of_a_fill_is_told_when_it_is_durable_and_only_then(desk):
+    told = []
+    page = PageMark(1, 1, "5", "9", NOW)
+    desk.queue.put(page)
+    desk.step()  # nobody listens yet
+    desk.ingest.on_page = lambda: told.append(desk.table("fetched", "posts"))
+    desk.hear("8 music").step()
+    assert told == []
+    desk.queue.put(page)
+    desk.step()
+    assert told == [[(2,)]]
+
+
+def test_a_post_that_was_fetched_afterwards_counts_in_its_own_window(desk):
+    """A window is of the time when a post was received; for a post of a fill that says nothing."""
+    desk.hear("1 music dated #a", at=NOW + 4000, backfilled=True).step()
+    desk.hear("2 music dated #b", at=NOW + 4000).hear("3 music #c", at=NOW + 4000, backfilled=True).step()
+    desk.windows.refresh(NOW + 4000)
+    assert desk.windows.view.posts == 2
 
 
 def test_an_idle_step_notes_the_last_byte_once(desk):

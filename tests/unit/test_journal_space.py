@@ -14,8 +14,8 @@ from core.journal import Journal, Retention, Space
 from core.journal.space import full_words
 from core.lines import LineQueue
 from core.standstill import Standstill
-from core.units import Keep
-from core.upkeep import Upkeep, room_words
+from core.units import Keep, room_words
+from core.upkeep import Upkeep
 from tests.clock import HeldClock
 
 

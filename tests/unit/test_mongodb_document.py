@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -93,6 +94,26 @@ def test_dates_are_utc_or_null(created_at: datetime | None, stored: datetime | N
     assert decoded(of(Post(source="x", id="1", text="t", created_at=created_at)))["created_at"] == stored
 
 
+@pytest.fixture
+def far_from_utc(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "XYZ-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_from_utc")
+@pytest.mark.parametrize("zone", [None, UTC, timezone(timedelta(hours=2))])
+def test_dates_are_utc_wherever_the_machine_is(zone: timezone | None) -> None:
+    made = document(
+        of(Post(source="x", id="1", text="t", created_at=datetime(2026, 1, 1, 12, tzinfo=zone))), raw=False
+    )
+    assert made["created_at"] == datetime(2026, 1, 1, 10 if zone not in (None, UTC) else 12, tzinfo=UTC)
+    assert made["received_at"] == datetime(2026, 11, 1, 0, 0, 7, 500_000, UTC)
+    assert made["created_at"].tzinfo is made["received_at"].tzinfo is UTC
+
+
 def test_numbers_end_at_64_bits_and_names_of_metrics_are_field_names() -> None:
     metrics = {"a.b": 2**80, "$set": -(2**80), "": 1, "n\0l": 2, "half\ud800": 3, "likes": 4}
     stored = decoded(of(Post(source="x", id="1", text="t", metrics=metrics), seq=2**70))
@@ -111,6 +132,30 @@ def test_half_a_surrogate_becomes_a_question_mark() -> None:
     )
 
 
+def test_half_a_surrogate_changes_nothing_else() -> None:
+    post = Post(
+        source="x", id="1", text="\ud800", created_at=datetime(2026, 1, 1, tzinfo=UTC), metrics={"likes": 3}
+    )
+    stored = decoded(of(post, backfilled=True, raw=b"\xff"), raw=True)
+    assert (stored["created_at"], stored["raw"], stored["metrics"]) == (post.created_at, b"\xff", {"likes": 3})
+    assert stored["backfilled"] is True
+    assert decoded(of(Post(source="x", id="1", text="\ud800")))["created_at"] is None
+
+
+def test_a_document_of_exactly_the_limit_is_whole() -> None:
+    bare = len(encode(of(Post(source="x", id="1", text="")), raw=False))
+    whole = of(Post(source="x", id="1", text="t" * (MAX_BYTES - bare)))
+    assert len(encode(whole, raw=False)) == MAX_BYTES
+    assert "cut" not in decoded(whole)
+    assert decoded(of(Post(source="x", id="1", text="t" * (MAX_BYTES - bare + 1))))["cut"] == ["text"]
+
+
+def test_half_a_surrogate_in_a_text_that_is_cut_is_one_question_mark() -> None:
+    stored = decoded(of(Post(source="x", id="1", text="\ud800" + "t" * MAX_BYTES)))
+    assert stored["text"].startswith("?ttt")
+    assert stored["cut"] == ["text"]
+
+
 def test_five_megabytes_are_stored_whole() -> None:
     stored = decoded(of(Post(source="x", id="1", text="🎵" * 1_250_000), raw=b"x" * 5_000_000), raw=True)
     assert len(stored["text"]) == 1_250_000
@@ -121,6 +166,7 @@ def test_five_megabytes_are_stored_whole() -> None:
 def test_a_document_too_large_gives_up_the_raw_line_first() -> None:
     stored = decoded(of(Post(source="x", id="1", text="t" * 9_000_000), raw=b"x" * 9_000_000), raw=True)
     assert stored["cut"] == ["raw"]
+    assert "raw" not in stored
     assert len(stored["text"]) == 9_000_000
 
 
@@ -182,6 +228,7 @@ def test_whatever_field_is_too_large_is_given_up() -> None:
     for field, value in {"lang": large, "edit_of": large, "author": Author(name=large), "tags": (large,)}.items():
         some = decoded(of(Post(source="x", id="1", text="t" * 1000, **{field: value})))
         assert not some[field]
+        assert some["text"] == ""
         assert field in some["cut"]
 
 

@@ -1,13 +1,14 @@
-"""Help: every key, from the action table, and what the numbers and signs mean."""
+"""Help: the keys of the place where one is, then every key, and what numbers and signs mean."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from itertools import groupby
 
-from tui.actions import ACTIONS, Action, key_names
+from tui.actions import ACTIONS, Action, Place
 from tui.dialogs.sheet import Sheet
 from tui.ink import Line, pad, wrap
+from tui.keymap import ALWAYS_QUITS, Keys
 
 NUMBERS = (
     ("TOTAL", "posts received; a post delivered twice counts twice"),
@@ -24,21 +25,35 @@ SIGNS = (
     ("=", "a duplicate (dim)"),
     ("·", "not about the topic (dim)"),
     ("«", "fetched afterwards, to fill a gap"),
+    ("★", "has a star"),
     ("● ○", "live; connected, but nothing to say"),
     ("▲ ‖ ■", "waiting or stalled; paused; stopped"),
 )
 
 
-def draw_help(width: int, actions: Sequence[Action] = ACTIONS) -> list[Line]:
-    """The whole help in lines of `width` cells; `actions` are those that can be had now."""
+def draw_help(
+    width: int, place: Place, keys: Keys, offered: Callable[[Action], bool] = lambda _: True
+) -> list[Line]:
+    """The whole help in lines of `width` cells, the keys of the place first; of actions that can be had now."""
     lines: list[Line] = []
+    actions = [action for action in ACTIONS if offered(action)]
+    if place is not Place.DASHBOARD:
+        here = [action for action in actions if place in action.places]
+        lines += _section(
+            f"Here, in {place}", [(keys.names(action.id), action.description) for action in here], width, "key"
+        )
     for group, members in groupby(
         sorted(actions, key=lambda action: _ORDER.index(action.group)), lambda a: a.group
     ):
-        lines += _section(group, [(key_names(action), action.description) for action in members], width, "key")
+        listed = [action for action in members if Place.DASHBOARD in action.places]
+        lines += _section(group, [(keys.names(action.id), action.description) for action in listed], width, "key")
     lines += _section("Numbers", NUMBERS, width, "strong")
     lines += _section("Signs", SIGNS, width, "strong")
-    lines.append((("Wheel and scroll bar freeze the feed, a click opens a post. Times are UTC.", "dim"),))
+    for words in (
+        "Wheel and scroll bar freeze the feed, a click opens a post, what is selected is copied. Times are UTC.",
+        f"{ALWAYS_QUITS} quits from everywhere. [ui.keys] in a profile gives every action other keys.",
+    ):
+        lines += [((text, "dim"),) for text in wrap(words, width)]
     return lines
 
 
@@ -48,7 +63,7 @@ _ORDER = list(dict.fromkeys(action.group for action in ACTIONS))
 def _section(
     title: str, rows: list[tuple[str, str]] | tuple[tuple[str, str], ...], width: int, ink: str
 ) -> list[Line]:
-    column = 20
+    column = 20 if width >= 60 else 14
     lines: list[Line] = [((title, "title"),)]
     for name, words in rows:
         texts = wrap(words, width - column)
@@ -57,6 +72,8 @@ def _section(
     return [*lines, ()]
 
 
-def help_sheet(actions: Sequence[Action]) -> Sheet:
+def help_sheet(place: Place, keys: Keys, offered: Callable[[Action], bool]) -> Sheet:
     """The help as a sheet."""
-    return Sheet("Keys and words", lambda width: draw_help(width, actions))
+    return Sheet(
+        "Keys and words", lambda width: draw_help(width, place, keys, offered), f"{keys.name('close')} close"
+    )

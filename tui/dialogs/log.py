@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.snapshot import Gap, Snapshot
 from tui.dialogs.sheet import Sheet
 from tui.ink import Line
+from tui.keymap import Keys
 from tui.sanitise import clean
 from tui.side import event_lines, gap_words
 from tui.words import plural
@@ -34,6 +35,6 @@ def _gap(gap: Gap, snapshot: Snapshot) -> Line:
     )
 
 
-def log_sheet(snapshot: Snapshot) -> Sheet:
+def log_sheet(snapshot: Snapshot, keys: Keys) -> Sheet:
     """The log of this moment as a sheet."""
-    return Sheet("Event log", lambda width: draw_log(snapshot, width))
+    return Sheet("Event log", lambda width: draw_log(snapshot, width), f"{keys.name('close')} close")

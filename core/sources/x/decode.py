@@ -25,6 +25,7 @@ from core.post import Author, Post, Ref, RefKind
 
 SOURCE = "x"
 LONGEST_ID = 100  # characters; X's ids have 19 digits
+MOST_DIGITS = 4300  # of a whole number
 LONGEST_LANGUAGE = 100  # characters; RFC 5646 asks for 35
 LARGEST_NUMBER = 2**63 - 1  # what every store can hold
 
@@ -345,8 +346,8 @@ def _refuse_constant(name: str) -> None:
 
 
 def _whole_number(digits: str) -> int | None:
-    """None for a number of more digits than any field holds: Python refuses thousands, and then the line too."""
-    return int(digits) if len(digits) <= 2 * LONGEST_ID else None
+    """None for a number that Python would refuse, and the whole line with it; msgspec draws the line there too."""
+    return int(digits) if len(digits.lstrip("-")) <= MOST_DIGITS else None
 
 
 def _salvage(kind: Any, value: Any) -> Any:
