@@ -164,13 +164,17 @@ def glance(raw: bytes) -> _Glance | None:
 
 
 def _add_marked(told: list[str], tweet: _Tweet, text: str) -> None:
-    """Add tags, mentions and links of all entities; and those of a text with links, which may begin in a word."""
-    if "://" in text:
+    """Add tags, mentions and links of all entities.
+
+    Where a Post takes them from the text, they stand in it already; only a link may begin within a word there.
+    """
+    note, entities = tweet.note_tweet, tweet.entities
+    if "://" in text and (entities is None or (note is not None and note.entities is None)):
         for words in extract(text):
             told += words
-    if (entities := tweet.entities) is not None:
+    if entities is not None:
         _add_entities(told, entities)
-    if (note := tweet.note_tweet) is not None and note.entities is not None:
+    if note is not None and note.entities is not None:
         _add_entities(told, note.entities)
 
 
