@@ -121,6 +121,12 @@ def test_a_stretch_of_an_hour_ago_is_let_go(connection, clock):
     ]  # fmt: skip
 
 
+def test_a_state_that_is_reported_again_goes_on(connection, clock):
+    for clock.time in (110.0, 120.0, 130.0):
+        connection.report(WAITING, "X 503", wait_until=clock.time + 10)
+    assert past(connection) == [(100.0, SourceState.STARTING, False), (110.0, WAITING, False)]
+
+
 def test_of_a_wild_hour_the_newest_stretches_are_kept(connection, clock):
     for number in range(1000):
         connection.report(SourceState.QUIET if number % 2 else LIVE)
@@ -297,6 +303,7 @@ def test_a_deletion_waits_for_room_as_a_line_does(connection, queue, clock):
     slowly(queue, clock, 2)
     clock.time = 102.0
     connection.deleted(post="8")
+    assert queue.bytes == len("3")
     assert queue.take(9, 0, 0)[1:] == [Deletion(102.0, post="8")]
     connection.touch(102.5)
     assert connection.last_byte_at == 102.0
