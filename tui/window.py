@@ -146,7 +146,8 @@ def _list(top: Top, row: int | None, width: int, height: int) -> list[Line]:
         lines.append(fit([(UNKNOWN, "dim")], width))
     most = max((number for _, number in top.names), default=1)
     digits_room = len(count(most))
-    longest = max((line_width([(clean(name), "")]) for name, _ in top.names), default=0)
+    shown = [clean(name.removeprefix("https://") if top.kind == "links" else name) for name, _ in top.names]
+    longest = max((line_width([(name, "")]) for name in shown), default=0)
     named = min(max(longest, NAME_ROOM), width - digits_room - 4 - LEAST_BAR)
     bar_room = width - named - digits_room - 4 if named >= NAME_ROOM else 0
     room = height - 1
@@ -160,7 +161,7 @@ def _list(top: Top, row: int | None, width: int, height: int) -> list[Line]:
             fit(
                 [
                     ("▶" if at else " ", "accent"),
-                    (pad(clean(name), size), f"{'hit' if at else 'text'}@{action}"),
+                    (pad(shown[index], size), f"{'hit' if at else 'text'}@{action}"),
                     (bar, f"plot@{action}"),
                     (digits.rjust(width - 1 - size - len(bar)), f"strong@{action}"),
                 ],
