@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from core.ingest import text_hash
+from core.draft import text_hash
 from core.journal import FILE_NAME, Batch, Entry, Journal, Retention
 from core.journal.recover import recover
 from core.units import Keep, size_words

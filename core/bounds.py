@@ -39,6 +39,17 @@ class Bounds:
         self.newest = self._before = ""  # a post of the old keywords bounds no gap of the new ones
         return mark
 
+    def passed(self, id: str, at: float) -> bool:
+        """A post came over the connection, and nothing but its id is known. False: `seen` has to look at it.
+
+        Only the first posts well after a gap are looked at, until there is a mark.
+        """
+        if self._from is not None and at >= self._from and newer(id, self._before):
+            return False
+        if newer(id, self.newest):
+            self.newest = id
+        return True
+
     def seen(self, post: Post, at: float) -> AfterMark | None:
         """A post came over the connection; the mark when it is the first one well after a gap.
 
@@ -55,4 +66,4 @@ class Bounds:
 
 def newer(id: str, other: str) -> bool:
     """Whether the first id is the later one: ids rise in length, and then as text."""
-    return (len(id), id) > (len(other), other)
+    return id > other if len(id) == len(other) else len(id) > len(other)

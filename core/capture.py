@@ -125,6 +125,7 @@ class Capture:
             sources.people(source.name),
             forgetting.tombstones(),
             open_pseudonyms(settings.privacy, journal, config_dir(), settings.data_dir),
+            sources.glance(source.name),
         )
         self._ingest = Ingest(
             journal=journal,

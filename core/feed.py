@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import islice
 
 from core.post import Post
@@ -32,7 +31,7 @@ class Feed:
         with self._lock:
             for place, row in enumerate(self._rows):
                 if gone(row.post):
-                    self._rows[place] = replace(row, post=Post(source=row.post.source, id="", text=""), matched=())
+                    self._rows[place] = row.but(post=Post(source=row.post.source, id="", text=""), matched=())
 
     def since(self, seq: int) -> tuple[tuple[FeedRow, ...], int]:
         """The rows with a higher number that the ring still has, oldest first, and the newest number."""

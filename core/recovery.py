@@ -9,8 +9,8 @@ from typing import TextIO
 
 from core import sources
 from core.clock import Clock, SystemClock, iso
+from core.draft import text_hash
 from core.errors import ConfigError, Undecodable
-from core.ingest import text_hash
 from core.journal.recover import Recovered, recover
 from core.owner import Owner
 from core.plain import lines

@@ -6,6 +6,7 @@ and never waits for ingest. Times are seconds since 1970 UTC; what is not known 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -23,16 +24,68 @@ class Verdict(StrEnum):
     FILTERED = "filtered"  # not about the topic
 
 
-@dataclass(frozen=True, slots=True)
 class FeedRow:
-    """One consumed post as the feed shows it. `seq` rises by one with every consumed post of this run."""
+    """One consumed post as the feed shows it. Never changes; `seq` rises by one with every one of this run.
 
-    seq: int
-    post: Post
-    verdict: Verdict
-    matched: tuple[str, ...]  # the topic terms that matched, as the user wrote them
-    received_at: float
-    backfilled: bool = False
+    `post` may be given as a pure function: most rows of a fast stream are never looked at, and a post costs more
+    than all the rest of a row.
+    """
+
+    __slots__ = ("_post", "backfilled", "matched", "received_at", "seq", "verdict")
+
+    def __init__(
+        self,
+        seq: int,
+        post: Post | Callable[[], Post],
+        verdict: Verdict,
+        matched: tuple[str, ...],  # the topic terms that matched, as the user wrote them
+        received_at: float,
+        backfilled: bool = False,
+    ) -> None:
+        self.seq = seq
+        self._post = post
+        self.verdict = verdict
+        self.matched = matched
+        self.received_at = received_at
+        self.backfilled = backfilled
+
+    @property
+    def post(self) -> Post:
+        """The post."""
+        if not isinstance(self._post, Post):
+            self._post = self._post()
+        return self._post
+
+    def but(
+        self,
+        *,
+        seq: int | None = None,
+        post: Post | None = None,
+        verdict: Verdict | None = None,
+        matched: tuple[str, ...] | None = None,
+        backfilled: bool | None = None,
+    ) -> FeedRow:
+        """The same row, but for what is given."""
+        return FeedRow(
+            self.seq if seq is None else seq,
+            self._post if post is None else post,
+            self.verdict if verdict is None else verdict,
+            self.matched if matched is None else matched,
+            self.received_at,
+            self.backfilled if backfilled is None else backfilled,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FeedRow) and self._fields() == other._fields()
+
+    def __hash__(self) -> int:
+        return hash((self.seq, self.received_at))
+
+    def __repr__(self) -> str:
+        return f"FeedRow{self._fields()!r}"
+
+    def _fields(self) -> tuple[object, ...]:
+        return self.seq, self.post, self.verdict, self.matched, self.received_at, self.backfilled
 
 
 class SinkState(StrEnum):

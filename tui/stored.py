@@ -6,7 +6,6 @@ of their own, falling from -1, so that a row keeps its number while older ones a
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from core.filter import Wanted
@@ -43,7 +42,7 @@ class Stored:
     def add(self, found: Found) -> int:
         """Put older rows before the others; how many came."""
         lowest = self.shown[0].seq if self.shown else 0
-        came = [replace(row, seq=lowest - number) for number, row in enumerate(found.rows, 1)]
+        came = [row.but(seq=lowest - number) for number, row in enumerate(found.rows, 1)]
         self.shown[:0] = reversed(came)
         self.place = found.place
         self.back_to = found.back_to if found.back_to is not None else self.back_to

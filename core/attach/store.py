@@ -198,13 +198,13 @@ class StoreArchive:
         wanted_filter = compile_filter(wanted)
         rows, _ = self._viewer.feed.since(0)
         found = [row for row in reversed(rows) if not wanted.starred and wanted_filter.matches(row.post)][:limit]
-        return Found(tuple(replace(row, seq=0) for row in found), None, rows[0].received_at if rows else None)
+        return Found(tuple(row.but(seq=0) for row in found), None, rows[0].received_at if rows else None)
 
     def lookup(self, source: str, id_: str) -> Record | None:
         """One post by its id among the newest documents."""
         rows, _ = self._viewer.feed.since(0)
         found = next((row for row in reversed(rows) if (row.post.source, row.post.id) == (source, id_)), None)
-        return None if found is None else Record(replace(found, seq=0), b"")
+        return None if found is None else Record(found.but(seq=0), b"")
 
     def stars(self) -> frozenset[str]:
         """None."""

@@ -23,7 +23,7 @@ from core.errors import BieberTuiError, ConfigError, QueryError, Unavailable
 from core.feed import Feed
 from core.filter import Wanted
 from core.health import Health, SourceState
-from core.snapshot import FeedRow, Snapshot
+from core.snapshot import Snapshot
 
 A = TypeVar("A", bound=wire.Answer)
 
@@ -137,7 +137,7 @@ class Viewer:
         first = self._feed.last_seq + 1
         rows = snapshot.rows
         if rows and rows[0].seq != first:  # another run, or rows that were gone before we asked
-            rows = tuple(_renumbered(row, number) for number, row in enumerate(rows, first))
+            rows = tuple(row.but(seq=number) for number, row in enumerate(rows, first))
         self._feed.extend(list(rows))
         self._run, self._since = answer.run, snapshot.last_seq
         return _Seen(replace(snapshot, rows=()))
@@ -208,10 +208,6 @@ class RemoteArchive:
 
 def _gone(health: Health, since: float) -> Health:
     return replace(health, state=SourceState.STOPPED, since=since, reason=NOT_RUNNING, wait_until=None)
-
-
-def _renumbered(row: FeedRow, number: int) -> FeedRow:
-    return replace(row, seq=number)
 
 
 def _words(error: Exception) -> str:

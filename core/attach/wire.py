@@ -14,12 +14,14 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from core.archive import Found, Record
 from core.filter import Wanted
-from core.snapshot import Snapshot
+from core.post import Post
+from core.snapshot import FeedRow, Snapshot, Verdict
 
 FILE_NAME = "control.sock"
 VERSION = 2  # of these messages; both sides say theirs
@@ -126,9 +128,30 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 Request = Look | Command | Search | Lookup | Stars | Star
 Answer = Moment | Results | Whole | Keys | Done | Refused
 
-_encoder = msgspec.msgpack.Encoder()
+
+class _Row(msgspec.Struct):
+    """A FeedRow on its way."""
+
+    seq: int
+    post: Post
+    verdict: Verdict
+    matched: tuple[str, ...]
+    received_at: float
+    backfilled: bool = False
+
+
+def _outward(row: FeedRow) -> _Row:
+    return _Row(row.seq, row.post, row.verdict, row.matched, row.received_at, row.backfilled)
+
+
+def _inward(_: type, given: Any) -> FeedRow:
+    row = msgspec.convert(given, _Row)
+    return FeedRow(row.seq, row.post, row.verdict, row.matched, row.received_at, row.backfilled)
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_outward)
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
-_answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
+_answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer, dec_hook=_inward)
 
 
 def send(peer: socket.socket, message: Request | Answer) -> None:

@@ -59,6 +59,14 @@ class Query:
         """
         return self._matcher.match(post.within(LONGEST_POST), quoted=quoted)
 
+    def lacks(self, words: str) -> bool:
+        """Whether surely no post matches whose texts, tags, mentions and links are all parts of `words`.
+
+        No letter, digit or `_` of ASCII may touch such a part, and the post is one that `match` looks at as a
+        whole (LONGEST_POST). Much cheaper than `match`; False says nothing.
+        """
+        return self._matcher.lacks(words)
+
     def match_plain(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
         """The same verdict by the definition itself, every text tokenized: what `match` is tested against."""
         return self._matcher.match_plain(post.within(LONGEST_POST), quoted=quoted)

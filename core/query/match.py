@@ -25,7 +25,7 @@ from typing import Literal
 from core.post import Post, RefKind
 from core.query.operators import answers_locally
 from core.query.rules import undecidable
-from core.query.text import Unit, normalise, parts, surely_lacks, units, word_pattern, words
+from core.query.text import Unit, alone, normalise, parts, surely_lacks, units, word_pattern, words
 from core.query.tree import And, Entity, Node, Not, Operator, Or, Term, Words
 
 # More needles or alternatives than this are not searched one by one: the table of words is faster then.
@@ -161,12 +161,15 @@ class Matcher:
         found = _needles(node)
         self._needles = found if found and len(found) <= MAX_NEEDLES else ()
         self._plain = bool(self._needles) and all(map(_ASCII_NEEDLE.fullmatch, self._needles))
+        self._bytes = tuple(needle.encode() for needle in self._needles)
+        # But a link may begin within a word: its https is no whole one.
+        self._alone = alone(self._needles) if self._plain and not {"http", "https"} & {*self._needles} else None
 
     def match(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
         """The terms that matched, in the query's order, or None."""
         texts = _texts_of(post, quoted)
         whole = "\n".join(_segments(post, texts))
-        if self._plain and surely_lacks(whole, self._needles):
+        if self._plain and surely_lacks(whole, self._bytes):
             return None
         normal = normalise(whole)
         if self._needles:
@@ -176,6 +179,14 @@ class Matcher:
             else:
                 return None
         return self._names(self._test(View(post, texts, normal)))
+
+    def lacks(self, whole: str) -> bool:
+        """Whether surely no post matches whose segments are parts of `whole` that no word of ASCII touches.
+
+        A needle is a whole word, or a whole name, wherever it makes a post match. So one that ASCII goes on with
+        is none, and most of those who write "musical" are spared the rest.
+        """
+        return self._plain and surely_lacks(whole, self._bytes, self._alone)
 
     def match_plain(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
         """The same without any short cut: the definition that the fast path is held to."""

@@ -66,17 +66,31 @@ def normalise(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
-def surely_lacks(text: str, needles: Iterable[str]) -> bool:
+def alone(needles: Iterable[str]) -> re.Pattern[bytes]:
+    """Where one of the needles stands in UTF-8 of lower case, and no letter, digit or `_` of ASCII beside it.
+
+    The needles are letters, digits and `_` of ASCII. (The word comes first: it is what `re` can look for fast.)
+    """
+    found = (f"{needle}(?![a-z0-9_])(?<![a-z0-9_]{needle})" for needle in needles)
+    return re.compile("|".join(found).encode("ascii"))
+
+
+def surely_lacks(text: str, needles: Iterable[bytes], wanted: re.Pattern[bytes] | None = None) -> bool:
     """Whether none of the needles is a part of `normalise(text)`, found out without normalising it.
+
+    With `wanted`, which is alone(needles): whether none is a word there, at least by what is beside it in ASCII.
+    A letter or digit of ASCII is part of a word whatever follows it.
 
     The needles are letters, digits and `_` of ASCII in lower case. One of those in the normal form was itself in
     the text, or one of _TO_ASCII; and two come together only when what stood between them was invisible. So a text
     with neither has no needle that it does not have in lower case. False says nothing.
     """
-    low = text.lower()
+    low = text.encode("utf-8", "surrogatepass").lower()  # of ASCII only, and twice as fast as that of a text
     for needle in needles:
         if needle in low:
-            return False
+            if wanted is None or wanted.search(low):
+                return False
+            break
     return text.isascii() or _ODD.search(text) is None or _ODD_FOR_ASCII.search(text) is None
 
 

@@ -2,7 +2,8 @@
 
 A source is one line in SOURCES: its name, and the three modules that hold `create(settings, keywords) -> Source`,
 `decode(raw) -> Post`, and what People in base.py names. They are imported when they are asked for, so that a
-capture loads only what it uses and a reader of stored lines loads no network client at all.
+capture loads only what it uses and a reader of stored lines loads no network client at all. The second one may
+also hold `glance(raw) -> Glance | None`: a cheap look at a line, which refuses most posts before they are decoded.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import cast
 from core.errors import ConfigError
 from core.post import Post
 from core.settings import Settings
-from core.sources.base import People, Source
+from core.sources.base import Glance, People, Source
 
 SOURCES: dict[str, tuple[str, str, str]] = {
     "x": ("core.sources.x.source", "core.sources.x.decode", "core.sources.x.people"),
@@ -36,6 +37,14 @@ def decoder(name: str) -> Callable[[bytes], Post]:
     Raises ConfigError for an unknown name.
     """
     return cast(Callable[[bytes], Post], import_module(_modules(name)[1]).decode)
+
+
+def glance(name: str) -> Callable[[bytes], Glance | None] | None:
+    """The cheap look at that source's lines: pure, raises nothing, None for a line that has to be decoded.
+
+    None when the source has no such look. Raises ConfigError for an unknown name.
+    """
+    return cast(Callable[[bytes], Glance | None] | None, getattr(import_module(_modules(name)[1]), "glance", None))
 
 
 def people(name: str) -> People:

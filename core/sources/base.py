@@ -29,6 +29,18 @@ class Capabilities:
     live_query: bool = False  # takes new keywords without a new connection
 
 
+class Glance(Protocol):
+    """A line that surely is a post, before its fields are taken out one by one."""
+
+    id: str  # the post's
+    # Every text, tag, mention and link of the post is a part of this, as it stands in the post, and no letter,
+    # digit or `_` of ASCII touches it there.
+    words: str
+
+    def post(self) -> Post:
+        """The post, as `decode` gives it."""
+
+
 class Pseudonym(Protocol):
     """Another name for a person, always the same for the same one."""
 

@@ -264,7 +264,7 @@ def connect(folder) -> socket.socket:
 
 def test_a_viewer_that_stops_reading_is_let_go_and_costs_the_capture_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(server, "SEND_SECONDS", 1)
-    many = tuple(replace(LIVE.rows[0], seq=seq) for seq in range(1, 20_001))  # far more than a socket's buffer
+    many = tuple(LIVE.rows[0].but(seq=seq) for seq in range(1, 20_001))  # far more than a socket's buffer
     held = Still(replace(LIVE, rows=many, last_seq=len(many)))
     listening = ControlSocket(tmp_path, held, lambda: None)
     listening.start()

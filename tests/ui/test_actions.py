@@ -341,7 +341,7 @@ async def test_export_writes_what_is_listed_and_names_the_file(tmp_path):
 async def test_an_open_post_goes_to_its_neighbours_its_raw_line_and_its_thread():
     controls = scenes.FakeControls()
     first, other = scenes.row(190), scenes.row(170)
-    answer = replace(first, post=msgspec.structs.replace(first.post, refs=(Ref("replied_to", other.post.id),)))
+    answer = first.but(post=msgspec.structs.replace(first.post, refs=(Ref("replied_to", other.post.id),)))
     controls.posts = [answer if row.seq == 190 else row for row in controls.posts]
     controls.archive.stored = list(controls.posts)
     app = app_with(controls)

@@ -131,7 +131,7 @@ def test_a_post_is_shown_whole_and_disarmed():
         edit_of="41",
         links=("https://example.org/\x1b]8;;evil",),
     )
-    drawn = text(draw_post(replace(row, post=post, backfilled=True), 70))
+    drawn = text(draw_post(row.but(post=post, backfilled=True), 70))
     assert drawn.count("long") == 60
     for words in ("what was quoted", "@ana", "answers", "42", "edit of", "to fill a gap", "␛"):
         assert words in drawn

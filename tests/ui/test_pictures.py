@@ -162,3 +162,21 @@ def test_selected(snap_compare):
         await pilot.pause(0.3)
 
     assert snap_compare(dashboard(), terminal_size=(120, 40), run_before=before)
+
+
+async def test_a_change_of_theme_repaints_everything():
+    """As if it had begun with that theme."""
+
+    def screen(app: Dashboard) -> list[list[object]]:
+        return [list(strip) for strip in app.main_screen._compositor.render_strips()]
+
+    changed = dashboard()
+    async with changed.run_test(size=SIZES[0]) as pilot:
+        await settle(pilot)
+        for theme in ("bieber-light", "ansi-dark", "nord"):
+            changed.theme = theme
+            await pilot.pause()
+            begun = dashboard(theme=theme)
+            async with begun.run_test(size=SIZES[0]) as other:
+                await settle(other)
+                assert screen(changed) == screen(begun), theme

@@ -32,8 +32,7 @@ DIALOGS = [
 def ascii_posts(moment):
     """The moment with posts that hold nothing but ASCII."""
     rows = tuple(
-        replace(row, post=msgspec.structs.replace(row.post, text=f"about music {row.seq} " * 9))
-        for row in moment.rows
+        row.but(post=msgspec.structs.replace(row.post, text=f"about music {row.seq} " * 9)) for row in moment.rows
     )
     tops = tuple(
         replace(top, names=tuple((name, number) for name, number in top.names if name.isascii()))

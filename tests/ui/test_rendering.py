@@ -83,7 +83,7 @@ async def test_every_strip_of_the_feed_is_exactly_as_wide_as_the_widget_and_driv
             feed.ring.show = Show.ALL
             feed._drawn.clear()
             feed.ring.add(
-                [replace(row(text, name), seq=seq, verdict=said) for seq, (text, name, said) in enumerate(posts)]
+                [row(text, name).but(seq=seq, verdict=said) for seq, (text, name, said) in enumerate(posts)]
             )
             assert_sound(feed, width)
             feed.ring.freeze()  # the row under the cursor is drawn another way

@@ -14,12 +14,12 @@ from core import sources
 from core.clock import SystemClock
 from core.counters import Counters
 from core.delivery import Delivery
+from core.draft import text_hash
 from core.eraser import Eraser
 from core.errors import JournalError, StoreRefused, Unavailable
 from core.events import EventLog
 from core.feed import Feed
 from core.forget import erase_from_journal, erase_from_sink
-from core.ingest import text_hash
 from core.journal import Batch, Deletion, Entry, Forgetting, Journal, Rejected, Settled, Visit
 from core.journal.recover import recover
 from core.journal.schema import VERSION

@@ -9,11 +9,12 @@ import pytest
 
 from core.connection import Connection, Line
 from core.counters import Counters
+from core.draft import QUARANTINE_REASON_LENGTH, SHOWN, text_hash
 from core.errors import JournalError, Undecodable
 from core.events import EventLog
 from core.feed import Feed
 from core.health import SourceState
-from core.ingest import QUARANTINE_REASON_LENGTH, SHOWN, Ingest, text_hash
+from core.ingest import Ingest
 from core.journal import Journal, PageMark, Tombstones
 from core.ledger import Ledger
 from core.lines import LineQueue

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from core.draft import text_hash
 from core.errors import JournalError
-from core.ingest import text_hash
 from core.journal import Batch, Entry, Forgetting, GapMark, Journal, Rejected, Settled, Tally
 from core.journal import recover as recover_module
 from core.journal.pages import TABLE_LEAF, Damaged, Pages

@@ -1,0 +1,182 @@
+"""A batch in the making: the lines of the queue become posts and verdicts, and nothing is durable yet.
+
+Most posts are not about the topic, and a glance at their words tells so: Query.lacks promises never to be wrong.
+Such a post is counted like any other, and is decoded only if somebody looks at its row. Every other line goes the
+plain way, decoded and matched; without a glance all of them do, with the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+
+from core import crashpoint
+from core.bounds import Bounds
+from core.connection import Line
+from core.crashpoint import Point
+from core.errors import Undecodable
+from core.journal import Batch, Deletion, Entry, GapMark, KeywordsMark, Mark, Rejected
+from core.post import Post
+from core.privacy import Privacy, Taken
+from core.query import Query
+from core.snapshot import FeedRow, Verdict
+from core.sources.base import Glance
+
+QUARANTINE_REASON_LENGTH = 200
+SHOWN = 30_000  # characters of a post that a front end gets to show: the longest of X whole, no monster of 5 MB
+GLANCED = 16_000  # bytes of a line that may be refused at a glance; a row keeps it in the place of its post
+
+
+@dataclass(slots=True)
+class Draft:
+    """A batch, and what is to be shown and counted once it is durable."""
+
+    batch: Batch
+    taken: int = 0  # items of the queue
+    rows: list[FeedRow] = field(default_factory=list)
+    matched: list[int] = field(default_factory=list)  # the places of the batch's entries in `rows`
+    # By the second of their arrival: posts of the stream that were consumed, and of these the ones that matched.
+    seconds: dict[int, list[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Eyes:
+    """How the lines of one batch are looked at."""
+
+    glance: Callable[[bytes], Glance | None]
+    lacks: Callable[[str], bool]
+    decode: Callable[[bytes], Taken]
+    match: Callable[..., tuple[str, ...] | None]
+
+
+class Drafter:
+    """Makes the drafts of one capture, in one thread. `topic` may be exchanged at any time: a draft has one."""
+
+    def __init__(
+        self,
+        source: str,
+        privacy: Privacy,
+        topic: Query,
+        bounds: Bounds,
+        *,
+        wanted: Callable[[bytes], bool],
+        quoted: bool,
+        keep_all: bool,
+        most: int | None,
+    ) -> None:
+        """`quoted`: quoted text counts. `keep_all`: posts that do not match are kept too. `most`: of this run."""
+        self.topic = topic
+        self._source = source
+        self._privacy = privacy
+        self._bounds = bounds
+        self._wanted = wanted
+        self._quoted = quoted
+        self._keep_all = keep_all
+        self._left = most  # posts that may still be consumed; None: no limit
+
+    @property
+    def full(self) -> bool:
+        """Whether the run has consumed as many posts as it was asked for."""
+        return self._left == 0
+
+    def draft(self, items: Sequence[Line | Mark], last_seq: int) -> Draft:
+        """The draft of these items; its rows are numbered from `last_seq` + 1."""
+        eyes = _Eyes(
+            crashpoint.after(Point.DECODED, self._privacy.glance()),
+            crashpoint.after(Point.MATCHED, self.topic.lacks),
+            crashpoint.after(Point.DECODED, self._privacy.take),
+            crashpoint.after(Point.MATCHED, self.topic.match),
+        )
+        take = crashpoint.after(Point.IN_BATCH, self._take)
+        draft = Draft(Batch(self._source), len(items))
+        for item in items:
+            if self._left == 0 and not isinstance(item, KeywordsMark):
+                continue  # as if never read: its span belongs to the gap before the next run
+            if isinstance(item, Line):
+                take(item, eyes, draft, last_seq)
+            else:
+                self._mark(item, draft.batch)
+        draft.batch.last_id = self._bounds.newest
+        for second, (consumed, matched) in draft.seconds.items():
+            minute = second // 60 * 60
+            before = draft.batch.minutes.get(minute, (0, 0))
+            draft.batch.minutes[minute] = (before[0] + consumed, before[1] + matched)
+        return draft
+
+    def _take(self, line: Line, eyes: _Eyes, draft: Draft, last_seq: int) -> None:
+        """Judge one line."""
+        raw, at, backfilled, until = line
+        batch = draft.batch
+        batch.delivered += 1
+        if not backfilled:
+            batch.last_byte_at = at if until is None else until
+        seen = eyes.glance(raw) if len(raw) <= GLANCED else None
+        matched: tuple[str, ...] | None
+        post: Post | Callable[[], Post]
+        if seen is not None and eyes.lacks(seen.words) and (backfilled or self._bounds.passed(seen.id, at)):
+            id_, matched = seen.id, None
+            post = partial(self._read, raw)
+        else:
+            try:
+                taken = eyes.decode(raw) if seen is None else Taken(whole := seen.post(), whole, raw)
+            except Undecodable as error:
+                reason = str(error)[:QUARANTINE_REASON_LENGTH]
+                batch.quarantined.append(Rejected("", at, reason, self._privacy.unreadable(raw)))
+                return
+            if not backfilled and (after := self._bounds.seen(taken.judged, at)) is not None:
+                batch.gaps.append(after)
+            if taken.kept is None:
+                self._count(batch)
+                return  # forgotten: it counts as filtered out, and nobody sees it
+            matched = eyes.match(taken.judged, quoted=self._quoted)
+            if matched is not None and not self._wanted(raw):
+                matched = None
+            raw = taken.raw
+            # A post's words come from its line, each three times at most; so most need no measuring.
+            id_, post = taken.kept.id, taken.kept if len(raw) < SHOWN // 4 else taken.kept.within(SHOWN)
+            if matched is not None:
+                batch.entries.append(Entry(id_, at, text_hash(taken.kept.text), matched, backfilled, raw))
+                draft.matched.append(len(draft.rows))
+        self._count(batch)
+        if matched is None and self._keep_all:
+            batch.filtered.append(Rejected(id_, at, "", raw))
+        verdict = Verdict.FILTERED if matched is None else Verdict.MATCHED
+        draft.rows.append(FeedRow(last_seq + len(draft.rows) + 1, post, verdict, matched or (), at, backfilled))
+        if not backfilled:  # rates are those of the stream
+            second = int(at)
+            counts = draft.seconds.get(second)
+            if counts is None:
+                counts = draft.seconds[second] = [0, 0]
+            counts[0] += 1
+            if matched is not None:
+                counts[1] += 1
+
+    def _count(self, batch: Batch) -> None:
+        batch.consumed += 1
+        if self._left is not None:
+            self._left -= 1
+
+    def _read(self, raw: bytes) -> Post:
+        """What a row shows of a line."""
+        return self._privacy.read(raw).within(SHOWN)
+
+    def _mark(self, mark: Mark, batch: Batch) -> None:
+        """Take what the connection or a fill noted, with what is known of the posts around it."""
+        if isinstance(mark, GapMark):
+            mark = self._bounds.interrupted(mark)
+            if not mark.reason:
+                batch.last_byte_at = mark.at  # connected: a crash's gap cannot begin earlier
+        elif isinstance(mark, KeywordsMark):
+            mark = self._bounds.changed(mark)
+        elif isinstance(mark, Deletion):
+            batch.deletions.append(self._privacy.deletion(mark))
+            return
+        batch.gaps.append(mark)
+
+
+def text_hash(text: str) -> int:
+    """A signed 64-bit hash of a text, the same in every run and on every machine."""
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
