@@ -39,7 +39,10 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "answers": (["core/sources/x/answers.py"], ["test_x_answers_words.py", "test_x_answers.py"]),
     "source": (["core/sources/x/source.py"], ["test_x_supervision.py", "test_x_connection.py"]),
     "connection": (["core/connection.py"], ["test_connection_told.py", "test_connection.py"]),
-    "ingest": (["core/ingest.py", "core/draft.py"], ["test_ingest.py", "test_last_durable_byte.py"]),
+    "ingest": (
+        ["core/ingest.py", "core/draft.py", "core/bounds.py"],
+        ["test_ingest.py", "test_draft_step.py", "test_last_durable_byte.py", "test_gap_records.py"],
+    ),
     "delivery": (["core/delivery.py"], ["test_delivery.py", "test_delivery_faults.py"]),
     "mongodb": (["core/sinks/mongodb.py"], ["test_mongodb_sink.py"]),
     "documents": (["core/sinks/mongodb_document.py"], ["test_mongodb_document.py"]),
