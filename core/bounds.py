@@ -39,15 +39,16 @@ class Bounds:
         self.newest = self._before = ""  # a post of the old keywords bounds no gap of the new ones
         return mark
 
-    @property
-    def wanting(self) -> bool:
-        """Whether the first post well after a gap is still looked for: then `seen` has to have each post."""
-        return self._from is not None
+    def passed(self, id: str, at: float) -> bool:
+        """A post came over the connection, and nothing but its id is known. False: `seen` has to look at it.
 
-    def passed(self, id: str) -> None:
-        """A post came over the connection, and nothing but its id is known."""
+        Only the first posts well after a gap are looked at, until there is a mark.
+        """
+        if self._from is not None and at >= self._from and newer(id, self._before):
+            return False
         if newer(id, self.newest):
             self.newest = id
+        return True
 
     def seen(self, post: Post, at: float) -> AfterMark | None:
         """A post came over the connection; the mark when it is the first one well after a gap.
@@ -55,7 +56,8 @@ class Bounds:
         An old post that is delivered again right after a reconnect is none; neither is a retweet, which not every
         source gives again.
         """
-        self.passed(post.id)
+        if newer(post.id, self.newest):
+            self.newest = post.id
         if self._from is None or at < self._from or not newer(post.id, self._before) or post.ref("retweeted"):
             return None
         self._from = None

@@ -115,10 +115,8 @@ class Drafter:
         seen = eyes.glance(raw) if len(raw) <= GLANCED else None
         matched: tuple[str, ...] | None
         post: Post | Callable[[], Post]
-        if seen is not None and not self._bounds.wanting and eyes.lacks(seen.words):
+        if seen is not None and eyes.lacks(seen.words) and (backfilled or self._bounds.passed(seen.id, at)):
             id_, matched = seen.id, None
-            if not backfilled:
-                self._bounds.passed(id_)
             post = partial(self._read, raw)
         else:
             try:
@@ -136,7 +134,8 @@ class Drafter:
             if matched is not None and not self._wanted(raw):
                 matched = None
             raw = taken.raw
-            id_, post = taken.kept.id, taken.kept.within(SHOWN)
+            # A post's words come from its line, each three times at most; so most need no measuring.
+            id_, post = taken.kept.id, taken.kept if len(raw) < SHOWN // 4 else taken.kept.within(SHOWN)
             if matched is not None:
                 batch.entries.append(Entry(id_, at, text_hash(taken.kept.text), matched, backfilled, raw))
                 draft.matched.append(len(draft.rows))
@@ -146,9 +145,13 @@ class Drafter:
         verdict = Verdict.FILTERED if matched is None else Verdict.MATCHED
         draft.rows.append(FeedRow(last_seq + len(draft.rows) + 1, post, verdict, matched or (), at, backfilled))
         if not backfilled:  # rates are those of the stream
-            counts = draft.seconds.setdefault(int(at), [0, 0])
+            second = int(at)
+            counts = draft.seconds.get(second)
+            if counts is None:
+                counts = draft.seconds[second] = [0, 0]
             counts[0] += 1
-            counts[1] += matched is not None
+            if matched is not None:
+                counts[1] += 1
 
     def _count(self, batch: Batch) -> None:
         batch.consumed += 1

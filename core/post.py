@@ -16,7 +16,7 @@ from msgspec.structs import replace
 RefKind = Literal["retweeted", "quoted", "replied_to"]
 
 
-class Author(msgspec.Struct, frozen=True):
+class Author(msgspec.Struct, frozen=True, gc=False):
     """Who wrote a post. `username` is without `@`; fields that the source did not give are empty."""
 
     id: str = ""
@@ -24,14 +24,14 @@ class Author(msgspec.Struct, frozen=True):
     name: str = ""
 
 
-class Ref(msgspec.Struct, frozen=True):
+class Ref(msgspec.Struct, frozen=True, gc=False):
     """Another post that this one refers to, by its id in the same source."""
 
     kind: RefKind
     id: str
 
 
-class Post(msgspec.Struct, frozen=True, kw_only=True):
+class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One post.
 
     `id` is unique within `source`, an opaque string. `text` is the whole text: a long post's `note_tweet`,

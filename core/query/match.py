@@ -161,6 +161,7 @@ class Matcher:
         found = _needles(node)
         self._needles = found if found and len(found) <= MAX_NEEDLES else ()
         self._plain = bool(self._needles) and all(map(_ASCII_NEEDLE.fullmatch, self._needles))
+        self._bytes = tuple(needle.encode() for needle in self._needles)
         # But a link may begin within a word: its https is no whole one.
         self._alone = alone(self._needles) if self._plain and not {"http", "https"} & {*self._needles} else None
 
@@ -168,7 +169,7 @@ class Matcher:
         """The terms that matched, in the query's order, or None."""
         texts = _texts_of(post, quoted)
         whole = "\n".join(_segments(post, texts))
-        if self._plain and surely_lacks(whole, self._needles):
+        if self._plain and surely_lacks(whole, self._bytes):
             return None
         normal = normalise(whole)
         if self._needles:
@@ -185,7 +186,7 @@ class Matcher:
         A needle is a whole word, or a whole name, wherever it makes a post match. So one that ASCII goes on with
         is none, and most of those who write "musical" are spared the rest.
         """
-        return self._plain and surely_lacks(whole, self._needles, self._alone)
+        return self._plain and surely_lacks(whole, self._bytes, self._alone)
 
     def match_plain(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
         """The same without any short cut: the definition that the fast path is held to."""

@@ -723,6 +723,7 @@ async def test_names_are_clicked_in_the_window_and_in_the_right_column():
 
         await click("#justinbieber 640")
         await until(lambda: app.feed.ring.wanted.text == "#justinbieber")
+        await pilot.press(key_of("clear"), key_of("clear"))
         await open_window(app, pilot)
         await click("WORDS")
         await until(lambda: "▶video" in screen_text(app))

@@ -7,19 +7,23 @@ import os
 import pty
 import re
 import select
+import signal
+import sqlite3
 import struct
 import subprocess
 import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from core.simulator.options import SimulatorOptions
 from core.simulator.server import Simulator
+from tests.conftest import wait_until
+from tests.reliability.oracle import read
 
 QUESTION = re.compile(rb"\x1b\[(\d+);(\d+)H\x1b\[6n")
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -139,3 +143,36 @@ def test_q_ends_the_demo_with_0():
         on.until(b"LIVE")
         on.press(b"q")
         assert on.exit_code() == 0
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["answers", "never answers"])
+def test_a_terminal_that_takes_nothing_more_holds_up_neither_the_capture_nor_its_end(tmp_path, answers):
+    with (
+        Simulator(SimulatorOptions(rate=200)) as simulator,
+        terminal(
+            "--set", f"x.base_url={simulator.url}", "--data-dir", str(tmp_path),
+            BIEBER_TUI_X__BEARER_TOKEN=simulator.options.tokens[0],
+        ) as on,
+    ):  # fmt: skip
+        on.answers = answers
+        on.until(
+            lambda: b"LIVE" in on.seen and on.seen.count(b"\x1b[6n") > 12
+        )  # frames are sent by now in any case
+        before = consumed(tmp_path)
+        wait_until(lambda: consumed(tmp_path) > before + 1000, PATIENCE)  # nobody reads the terminal meanwhile
+        on.program.send_signal(signal.SIGTERM)
+        assert on.program.wait(PATIENCE) == 0
+    assert read(tmp_path).runs[-1].reason == "stopped by you"
+
+
+def test_a_limited_run_leaves_a_terminal_that_takes_nothing_more(tmp_path):
+    with terminal("demo", "--duration", "6", "--data-dir", str(tmp_path)) as on:
+        on.until(b"LIVE")
+        assert on.program.wait(PATIENCE) == 0
+    assert read(tmp_path).runs[-1].reason == "reached --duration 6"
+
+
+def consumed(folder: Path) -> int:
+    """Posts in the journal of a capture that runs."""
+    with closing(sqlite3.connect(f"file:{folder / 'journal.sqlite'}?mode=ro", uri=True)) as db:
+        return db.execute("SELECT total(consumed) FROM counters").fetchone()[0]

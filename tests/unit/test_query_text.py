@@ -84,8 +84,8 @@ def test_no_character_turns_into_ascii_unnoticed():
             continue
         normal = normalise(char)
         made = "".join(letter for letter in normal if letter.isascii() and (letter.isalnum() or letter == "_"))
-        assert not made or not surely_lacks(f" {char} ", [made]), hex(ord(char))
-        assert normal or not surely_lacks(f"a{char}b", ["ab"]), hex(ord(char))
+        assert not made or not surely_lacks(f" {char} ", [made.encode()]), hex(ord(char))
+        assert normal or not surely_lacks(f"a{char}b", [b"ab"]), hex(ord(char))
 
 
 NEEDLES = st.lists(
@@ -97,7 +97,7 @@ ODD = st.text(alphabet="mMuUsSiIcC ſßＭＵﬁ\u200d\ufe0f\u00ad❤️🎵Kİ�
 @settings(max_examples=1500, deadline=None)
 @given(st.one_of(TEXTS, ODD), NEEDLES)
 def test_what_is_said_to_lack_the_needles_lacks_them(text, needles):
-    if surely_lacks(text, needles):
+    if surely_lacks(text, [needle.encode() for needle in needles]):
         assert not any(needle in normalise(text) for needle in needles)
 
 
@@ -110,6 +110,6 @@ def test_usual_texts_are_known_to_lack_a_word_without_being_normalised():
         "«да» — хорошо",
         "왜 이렇게 좋아",
     ):
-        assert surely_lacks(text, ["music"])
+        assert surely_lacks(text, [b"music"])
     for text in ("MUSIC", "#newmusic", "ｍｕｓｉｃ", "mu\u200bsic", "𝓶usic"):
-        assert not surely_lacks(text, ["music"])
+        assert not surely_lacks(text, [b"music"])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -30,6 +30,9 @@ LONGEST_LANGUAGE = 100  # characters; RFC 5646 asks for 35
 LARGEST_NUMBER = 2**63 - 1  # what every store can hold
 
 
+# gc=False: what is read of JSON holds no cycle, and the collector need not look for one in every line.
+
+
 class _Tag(msgspec.Struct, gc=False):
     tag: str | None = None
 
@@ -44,13 +47,13 @@ class _Link(msgspec.Struct, gc=False):
     unwound_url: str | None = None
 
 
-class _Entities(msgspec.Struct):
+class _Entities(msgspec.Struct, gc=False):
     hashtags: list[_Tag] | None = None
     mentions: list[_Mention] | None = None
     urls: list[_Link] | None = None
 
 
-class _Note(msgspec.Struct):
+class _Note(msgspec.Struct, gc=False):
     text: str | None = None
     entities: _Entities | None = None
 
@@ -60,7 +63,7 @@ class _Reference(msgspec.Struct, gc=False):
     id: int | str | None = None
 
 
-class _Tweet(msgspec.Struct):
+class _Tweet(msgspec.Struct, gc=False):
     id: int | str | None = None
     text: str | None = None
     author_id: int | str | None = None
@@ -79,12 +82,12 @@ class _User(msgspec.Struct, gc=False):
     name: str | None = None
 
 
-class _Includes(msgspec.Struct):
+class _Includes(msgspec.Struct, gc=False):
     users: list[_User] | None = None
     tweets: list[_Tweet] | None = None
 
 
-class _Item(msgspec.Struct):
+class _Item(msgspec.Struct, gc=False):
     data: _Tweet | None = None
     includes: _Includes | None = None
 
@@ -93,7 +96,7 @@ class _Rule(msgspec.Struct, gc=False):
     id: int | str | None = None
 
 
-class _Matched(msgspec.Struct):
+class _Matched(msgspec.Struct, gc=False):
     matching_rules: list[_Rule] | None = None
 
 
@@ -150,30 +153,38 @@ def glance(raw: bytes) -> _Glance | None:
     if not id or not text:
         return None
     words = text
-    if tweet.entities is not None or tweet.note_tweet is not None or "://" in text:
-        words = "\n".join((text, *_marked(tweet, text)))
-    if includes is not None and includes.tweets:
-        words = "\n".join((words, *(part for other in includes.tweets for part in _told(other))))
+    if tweet.entities is not None or tweet.note_tweet is not None or "://" in text or includes is not None:
+        told = [text]
+        _add_marked(told, tweet, text)
+        for other in (includes.tweets if includes is not None else None) or ():
+            told.append(text := _text(other))
+            _add_marked(told, other, text)
+        words = "\n".join(told)
     return _Glance(id, words, tweet, includes)
 
 
-def _told(tweet: _Tweet) -> Iterator[str]:
-    """The words of a post beside the one that a line is about."""
-    yield (text := _text(tweet))
-    yield from _marked(tweet, text)
+def _add_marked(told: list[str], tweet: _Tweet, text: str) -> None:
+    """Add tags, mentions and links of all entities.
 
-
-def _marked(tweet: _Tweet, text: str) -> Iterator[str]:
-    """The tags, mentions and links of all entities; and of a text with links, which may begin within a word."""
-    if "://" in text:
+    Where a Post takes them from the text, they stand in it already; only a link may begin within a word there.
+    """
+    note, entities = tweet.note_tweet, tweet.entities
+    if "://" in text and (entities is None or (note is not None and note.entities is None)):
         for words in extract(text):
-            yield from words
-    note = tweet.note_tweet
-    for entities in (tweet.entities, note.entities if note is not None else None):
-        if entities is not None:
-            yield from (item.tag for item in entities.hashtags or () if item.tag)
-            yield from (item.username for item in entities.mentions or () if item.username)
-            yield from (address for item in entities.urls or () for address in _addresses(item) if address)
+            told += words
+    if entities is not None:
+        _add_entities(told, entities)
+    if note is not None and note.entities is not None:
+        _add_entities(told, note.entities)
+
+
+def _add_entities(told: list[str], entities: _Entities) -> None:
+    if entities.hashtags:
+        told += [item.tag for item in entities.hashtags if item.tag]
+    if entities.mentions:
+        told += [item.username for item in entities.mentions if item.username]
+    for item in entities.urls or ():
+        told += [address for address in _addresses(item) if address]
 
 
 def matching_rules(raw: bytes) -> list[str]:
