@@ -205,8 +205,11 @@ class Connection:
         stretch = Stretch(max(since, last.since), health.state, health.slowed_since is not None, health.reason)
         if replace(stretch, since=last.since) == last:
             return
-        past = [*health.past, stretch][-PAST_KEPT:]
-        while past[1].since <= since - PAST_SECONDS:
+        before = health.past
+        if last.state is SourceState.STOPPED:  # it goes on, so it was stopped by us: for a pause, say
+            stretch, before = replace(stretch, since=last.since), before[:-1]
+        past = [*before, stretch][-PAST_KEPT:]
+        while len(past) > 1 and past[1].since <= since - PAST_SECONDS:
             del past[0]
         self._health = replace(health, past=tuple(past))
 

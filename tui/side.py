@@ -167,7 +167,7 @@ def _journal(journal: JournalStatus, room: int) -> list[Line]:
     if not (journal.blocked or journal.low):
         return [_sizes(journal, room)] if journal.size is not None else []
     said = journal_said(journal)
-    lines = [_title("JOURNAL", said, room)]
+    lines = [(), _title("JOURNAL", said, room)]
     for words in (journal.blocked, journal.advice):
         lines += [((text, said.ink),) for text in wrap(clean(words), room) if text]
     return [*lines, _sizes(journal, room)]
@@ -251,7 +251,11 @@ def draw_status(snapshot: Snapshot, width: int) -> Line:
     if journal.loud:
         why = " ".join(filter(None, (snapshot.journal.blocked, snapshot.journal.advice)))
         parts.insert(
-            0, [(f" {journal.sign} {journal.words} ", f"{journal.ink}-chip"), (f" {clean(why)}", journal.ink)]
+            0,
+            [
+                (f" {journal.sign} journal {journal.words} ", f"{journal.ink}-chip"),
+                (f" {clean(why)}", journal.ink),
+            ],
         )
     for health in snapshot.health[:1]:
         silent = None if health.last_byte_at is None else now - health.last_byte_at

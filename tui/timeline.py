@@ -40,11 +40,11 @@ class Sign:
 
 SIGNS = {
     Kind.UNKNOWN: Sign("·", "faint", "not known"),
-    Kind.LIVE: Sign("▂", "plot", "live"),
+    Kind.LIVE: Sign("▃", "plot", "live"),
     Kind.QUIET: Sign("▁", "plot", "quiet"),
-    Kind.SLOWED: Sign("▃", "warn", "slowed down"),
+    Kind.SLOWED: Sign("◐", "warn", "slowed down"),
     Kind.PAUSED: Sign("‖", "warn", "paused"),
-    Kind.STALLED: Sign("▄", "warn", "stalled"),
+    Kind.STALLED: Sign("▲", "warn", "stalled"),
     Kind.WAITING: Sign("▆", "warn", "waiting"),
     Kind.GAP: Sign("█", "bad", "gap"),
     Kind.STOPPED: Sign("■", "bad", "stopped"),

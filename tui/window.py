@@ -8,7 +8,7 @@ feed with only its posts.
 from __future__ import annotations
 
 from core.filter import Mode, Wanted
-from core.snapshot import Series, Snapshot, Top, Window
+from core.snapshot import Snapshot, Top, Window
 from tui.ink import Line, Span, fit, line_width, pad, spread
 from tui.language import is_one_term
 from tui.plot import PERIODS, SPIKE, bars, bucket_size, counted, nice_top, shares, speeds, spiked
@@ -42,33 +42,39 @@ def draw_plots(snapshot: Snapshot, period: int, width: int, height: int) -> list
     """Posts per second over a period, and the match rate where there is room, in `height` lines (3 at least)."""
     series = counted(snapshot, period)
     steps = PERIODS[period].seconds // int(series.step)
-    size, wide = bucket_size(steps, width), max(width // steps, 1)
+    size = bucket_size(steps, width)
+    total = -(-steps // size)
     fast = speeds(series, size, snapshot.at)
-    shown = width // wide
-    top = nice_top(max((speed for speed in fast[-shown:] if speed), default=1.0))
-    spikes = snapshot.rates.spikes
+    top = nice_top(max((speed for speed in fast[-total:] if speed), default=1.0))
     tabs = _tabs([(one.name, f"period {one.name}") for one in PERIODS], period)
     scale: Span = (f"up to {top:,.4g}", "faint-text")
+    spikes = snapshot.rates.spikes
+    begun = [_cell(len(fast) - 1 - place, total, width) for place in spiked(spikes, series, size)]
     if height < BOTH_PLOTS:
-        feet = [place * wide + wide // 2 for place in spiked(spikes, series, size)]
-        lines = bars(_widened(fast, wide), width, height - 1, top, "plot", feet)
+        lines = bars(_cells(fast, total, width), width, height - 1, top, "plot", begun)
         return [spread(tabs, [("POSTS/S  ", "dim"), scale], width), *lines]
     shared = shares(series, size)
-    most = min(nice_top(max((share for share in shared[-shown:] if share), default=1.0)), 1.0)
+    most = min(nice_top(max((share for share in shared[-total:] if share), default=1.0)), 1.0)
     half = (height - 4) // 2
     return [
         fit(tabs, width),
         spread([("POSTS/S", "dim")], [scale], width),
-        *bars(_widened(fast, wide), width, height - 4 - half, top, "plot"),
-        _marks(spikes, series, size, wide, width),
+        *bars(_cells(fast, total, width), width, height - 4 - half, top, "plot"),
+        _marks(begun, f" spike, the last at {minute(spikes[-1])}" if spikes else "", width),
         spread([("MATCH RATE", "dim")], [(f"up to {percent(most)}", "faint-text")], width),
-        *bars(_widened(shared, wide), width, half, most),
+        *bars(_cells(shared, total, width), width, half, most),
     ]
 
 
-def _widened(values: list[float | None], wide: int) -> list[float | None]:
-    """Each value so many times: a bar of so many cells."""
-    return [value for value in values for _ in range(wide)]
+def _cells(values: list[float | None], total: int, width: int) -> list[float | None]:
+    """What each of `width` cells shows, `total` values filling them all; the newest is at the right."""
+    places = (len(values) - 1 - (width - 1 - cell) * total // width for cell in range(width))
+    return [values[place] if place >= 0 else None for place in places]
+
+
+def _cell(back: int, total: int, width: int) -> int:
+    """The last cell of the value that is so many before the newest."""
+    return width - 1 + -back * width // total
 
 
 def _tabs(named: list[tuple[str, str]], chosen: int) -> list[Span]:
@@ -79,26 +85,16 @@ def _tabs(named: list[tuple[str, str]], chosen: int) -> list[Span]:
     return spans
 
 
-def _marks(spikes: tuple[float, ...], series: Series, size: int, wide: int, width: int) -> Line:
-    """A sign under each bar in which a spike began, and what the signs are."""
-    cells = [" "] * width
-    bucket = round(series.start / series.step) // size
-    buckets = (round(series.start / series.step) + len(series.consumed) - 1) // size - bucket + 1
-    for place in spiked(spikes, series, size):
-        cell = width - (buckets - place) * wide + wide // 2
-        if 0 <= cell < width:
-            cells[cell] = SPIKE
+def _marks(begun: list[int], note: str, width: int) -> Line:
+    """A sign in each cell under which a spike began, and what the signs are where there is room for it."""
+    cells = [SPIKE if cell in begun else " " for cell in range(width)]
     if SPIKE not in cells:
         return fit((), width)
-    note = f" spike, the last at {minute(spikes[-1])}"
     text = "".join(cells)
-    free = (
-        text.find(SPIKE) if text.rstrip().endswith(SPIKE) and text.rfind(SPIKE) > width - len(note) - 2 else width
-    )
-    if free > len(note) + 3 and free < width:
+    first, last = text.find(SPIKE), text.rfind(SPIKE)
+    if last > width - len(note) - 2 and first > len(note) + 3:
         return fit([(f"{SPIKE}{note}", "warn"), (text[len(note) + 1 :], "warn")], width)
-    place = text.rfind(SPIKE)
-    return fit([(text[: place + 1], "warn"), (note, "faint-text")], width)
+    return fit([(text[: last + 1], "warn"), (note, "faint-text")], width)
 
 
 def shown_names(window: Window, kind: str) -> tuple[tuple[str, int], ...]:
@@ -146,7 +142,8 @@ def _list(top: Top, row: int | None, width: int, height: int) -> list[Line]:
         lines.append(fit([(UNKNOWN, "dim")], width))
     most = max((number for _, number in top.names), default=1)
     digits_room = len(count(most))
-    longest = max((line_width([(clean(name), "")]) for name, _ in top.names), default=0)
+    shown = [clean(name.removeprefix("https://") if top.kind == "links" else name) for name, _ in top.names]
+    longest = max((line_width([(name, "")]) for name in shown), default=0)
     named = min(max(longest, NAME_ROOM), width - digits_room - 4 - LEAST_BAR)
     bar_room = width - named - digits_room - 4 if named >= NAME_ROOM else 0
     room = height - 1
@@ -160,7 +157,7 @@ def _list(top: Top, row: int | None, width: int, height: int) -> list[Line]:
             fit(
                 [
                     ("▶" if at else " ", "accent"),
-                    (pad(clean(name), size), f"{'hit' if at else 'text'}@{action}"),
+                    (pad(shown[index], size), f"{'hit' if at else 'text'}@{action}"),
                     (bar, f"plot@{action}"),
                     (digits.rjust(width - 1 - size - len(bar)), f"strong@{action}"),
                 ],

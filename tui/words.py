@@ -144,8 +144,9 @@ def headline(snapshot: Snapshot) -> Said:
     if snapshot.stopped:
         return said
     others = [replace(store(sink), words=f"{clean(sink.name)} {store(sink).words}") for sink in snapshot.sinks]
-    if snapshot.journal.blocked or snapshot.journal.low:
-        others.append(journal(snapshot.journal))
+    if all(health.state is not SourceState.BLOCKED for health in snapshot.health):  # else it is said already
+        said_of = journal(snapshot.journal)
+        others.append(replace(said_of, words=f"JOURNAL {said_of.words}"))
     wrong = [other for other in others if other.loud]
     if not wrong:
         return said
@@ -166,9 +167,9 @@ def _of_capture(snapshot: Snapshot) -> Said:
 def journal(status: JournalStatus) -> Said:
     """The journal's state."""
     if status.blocked:
-        return Said("■", "JOURNAL BLOCKED", "bad", loud=True)
+        return Said("■", "BLOCKED", "bad", loud=True)
     if status.low:
-        return Said("▲", f"DISK {size_words(status.free or 0)} FREE", "warn", loud=True)
+        return Said("▲", f"{size_words(status.free or 0)} FREE", "warn", loud=True)
     return Said("●", "ok", "ok")
 
 

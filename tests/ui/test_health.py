@@ -17,6 +17,7 @@ from tui.dialogs.health import draw_health
 from tui.header import draw_header
 from tui.ink import line_width
 from tui.keymap import resolve
+from tui.plain import TABLE
 from tui.side import draw_side, draw_status, in_trouble
 from tui.timeline import SIGNS, Kind, draw_timeline, timeline
 from tui.words import headline
@@ -70,7 +71,8 @@ def test_what_lasted_a_moment_is_seen_and_the_worst_is_shown():
 
 
 def test_no_two_kinds_look_alike_and_none_is_told_by_colour_alone():
-    assert len({sign.char for sign in SIGNS.values()}) == len(SIGNS) == len(Kind)
+    signs = [sign.char for sign in SIGNS.values()]
+    assert len(set(signs)) == len({sign.translate(TABLE) for sign in signs}) == len(Kind)
 
 
 def test_earlier_runs_are_in_the_strip_by_what_was_counted_and_by_their_gaps():
@@ -144,10 +146,10 @@ def test_a_store_that_is_down_does_not_hide_that_the_connection_is_live():
 
 def test_a_disk_that_gets_full_is_told_before_it_is():
     low = replace(LIVE, journal=JournalStatus(size=1, free=90_000_000, low=True, seconds_left=7200.0))
-    assert "DISK 90 MB FREE" in headline(low).words
+    assert "LIVE, JOURNAL 90 MB FREE" in headline(low).words
     assert in_trouble(low)
-    assert "DISK 90 MB FREE" in text([draw_status(low, 80)])
-    assert "DISK 90 MB FREE" in text(draw_side(low, 40, 34))
+    assert "journal 90 MB FREE" in text([draw_status(low, 80)])
+    assert "90 MB FREE" in text(draw_side(low, 40, 34))
     assert "2 h" in text(draw_health(low, 78, KEYS))
 
 

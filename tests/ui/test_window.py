@@ -132,6 +132,13 @@ def test_each_name_opens_only_its_own_posts_and_none_becomes_a_query_of_its_own(
     assert not found.matches(hidden)
 
 
+@pytest.mark.parametrize("width", [40, 58, 60, 77, 190, 196])
+def test_a_plot_of_which_all_is_known_fills_its_width(width):
+    for period in range(len(PERIODS)):
+        last = text(draw_plots(SCENE, period, width, 14))[-1]
+        assert last.lstrip(" ") and len(last) - len(last.lstrip(" ")) <= width // 20, (period, last)
+
+
 def test_names_are_those_of_their_kind():
     assert shown_names(WINDOW, "languages") == (("en", 500), ("ja", 100))
     assert shown_names(Window(), "tags") == ()

@@ -289,6 +289,7 @@ def test_a_writer_that_stands_still_is_told_while_it_lasts_and_when_it_is_over(s
         assert "slowed down" in events(connection)[-1]
         taken = short_queue.take(8, 0, 0)
     assert connection.health().slowed_since is None
+    assert [stretch.slowed for stretch in connection.health().past][-3:] == [False, True, False]
     assert "keeps up again after" in events(connection)[-1]
     taken += short_queue.take(10, 0, 0)
     assert [item.raw for item in taken if isinstance(item, Line)] == [b"line %d" % number for number in range(12)]
@@ -403,3 +404,13 @@ def test_states_of_more_than_an_hour_ago_are_let_go_but_for_the_one_that_reaches
     for number in range(1000):
         connection.report(SourceState.QUIET if number % 2 else SourceState.LIVE)
     assert len(connection.health().past) <= 300
+
+
+def test_the_stop_of_a_source_for_a_pause_is_part_of_the_pause(connection, queue, clock):
+    connect(connection, clock, 101)
+    clock.time = 150.0
+    connection.expecting_end = True
+    connection.report(SourceState.STOPPED)
+    clock.time = 150.2
+    connection.report(SourceState.PAUSED, "paused by you")
+    assert states(connection)[-2:] == [(101, "live"), (150.0, "paused")]

@@ -28,6 +28,8 @@ SIGNS = (
     ("★", "has a star"),
     ("● ○", "live; connected, but nothing to say"),
     ("▲ ‖ ■", "waiting or stalled; paused; stopped"),
+    ("▃ ▁ ◐ ▆ █", "in the timeline: live; quiet; slowed down; waiting; a gap"),
+    ("▲ in a plot", "a spike began there"),
 )
 
 
