@@ -26,6 +26,7 @@ from bench.contestants import ours, where
 from bench.stream import TOKEN, Load, Stream
 
 LOAD = Load("small", 0.1)
+PREPARED = 100  # posts, the fewest there can be: the simulator is to answer at once
 PATIENCE = 60.0  # seconds
 # Of the first and the last line of the dashboard: everything between them is there too.
 CONTENT = (b"bieber-tui", b"quit")
@@ -74,16 +75,16 @@ def ask(*, repetitions: int, idle_seconds: float) -> Start:
 
 def _round() -> tuple[float, ...]:
     """Everything once, in the order of the fields of Start."""
-    with tempfile.TemporaryDirectory() as name, Stream(LOAD, Path(name)) as stream:
+    with tempfile.TemporaryDirectory() as name, Stream(LOAD, Path(name), prepared=PREPARED) as stream:
         began = time.time()
         program = ours(stream, Path(name), "--max-posts", "10")
-        while not stream.has_begun():
+        while not stream.has_begun() and time.time() < began + PATIENCE:
             program.look()
-            time.sleep(0.001)
+            time.sleep(0.005)
         program.look()
         connected = (stream.began() - began) * 1000
         program.end()
-    with tempfile.TemporaryDirectory() as name, Stream(LOAD, Path(name), rate=10) as stream:
+    with tempfile.TemporaryDirectory() as name, Stream(LOAD, Path(name), rate=10, prepared=PREPARED) as stream:
         content = _until_shown(["-m", "tui.cli", *where(stream, Path(name))], CONTENT)
     return (
         connected,

@@ -35,13 +35,18 @@ LOADS = tuple(Load(payload, match) for payload in ("small", "full") for match in
 
 
 class Stream:
-    """The simulator's process. As a context manager; `rate` 0 is as fast as the client reads."""
+    """The simulator's process. As a context manager; `rate` 0 is as fast as the client reads.
 
-    def __init__(self, load: Load, folder: Path, *, rate: float = 0.0, chunk_lines: int = 1) -> None:
+    `prepared` posts are made before the first connection is answered, and sent again and again under other ids.
+    """
+
+    def __init__(
+        self, load: Load, folder: Path, *, rate: float = 0.0, chunk_lines: int = 1, prepared: int = 2000
+    ) -> None:
         self.load = load
         self._log = folder / "sent.ndjson"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tui.cli", "simulate", "--rate", str(rate), "--prepared", "2000",
+            [sys.executable, "-m", "tui.cli", "simulate", "--rate", str(rate), "--prepared", str(prepared),
              "--payload", load.payload, "--match", str(load.match), "--duplicates", str(DUPLICATES),
              "--chunk-lines", str(chunk_lines), "--log", str(self._log)],
             stderr=subprocess.PIPE, text=True,

@@ -123,6 +123,7 @@ class Dashboard(App[int]):
         self._ticker: Timer | None = None
         self._echo = Echo()
         self._ask_echo: Callable[[int], None] | None = None
+        self._lags: Callable[[], bool] = lambda: False  # whether the terminal has not even taken the last frame
         # What happened to the screen itself: in the log beside the capture's events.
         self._events = [Event(0, self.snapshot.at, Level.WARNING, problem)] if problem else []
         for theme in OWN:
@@ -233,6 +234,7 @@ class Dashboard(App[int]):
         elif not self.is_headless:
             self._watch_terminal()
             self._ask_echo = getattr(self._driver, "ask_echo", None)
+            self._lags = getattr(self._driver, "lags", self._lags)
             if self._ask_echo is not None:
                 self._ask_echo(self._echo.ask(time.monotonic()))  # before anything that is slow is on its way
 
@@ -296,8 +298,10 @@ class Dashboard(App[int]):
         if self._pace.tick(now - self._last_tick):
             self._set_ticker()
         self._last_tick = now
+        if self._finished():
+            self.do_quit()
         covered = len(self.screen_stack) > 1 and now - self._last_numbers < COVERED_EVERY
-        if covered or self._echo.behind(now):
+        if covered or self._echo.behind(now) or self._lags():
             return
         self.snapshot = snapshot = self._controls.snapshot(self._seq)
         if snapshot.epoch != self._epoch:  # what the feed holds was taken back: take all that there is now
@@ -312,8 +316,6 @@ class Dashboard(App[int]):
         if self._ask_echo is not None and (snapshot.rows or now == self._last_numbers):
             # After this frame, which Textual paints once everything else is done.
             self.call_after_refresh(self._ask_echo, self._echo.ask(now))
-        if self._finished():
-            self.do_quit()
 
     def on_cursor_position(self, event: events.CursorPosition) -> None:
         """The terminal's echo."""

@@ -7,6 +7,7 @@ imported where it starts, so that a headless run loads neither Textual nor Rich.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -200,23 +201,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    finally:
+        gc.enable()
 
 
 def _capture(arguments: list[str]) -> int:
     """`bieber-tui`: capture, with the dashboard or without."""
-    from core import settings as core_settings
-
+    gc.disable()  # loading makes many objects and no garbage; see `_run`
     parser = _parser("", "Capture a live keyword stream, keep what is about a topic, show it all live.", EPILOG)
     parser.add_argument("--version", action="version", version=f"bieber-tui {__version__}")
     _add_settings(parser)
     _add_run(parser)
     args = parser.parse_args(arguments)
+    from core import settings as core_settings
+
     _warn(args.profile)
     return _run(args, core_settings.load(_overrides(args), args.profile), demo=False)
 
 
 def _demo(arguments: list[str]) -> int:
     """`bieber-tui demo`: the same over the simulator."""
+    gc.disable()  # as above
     from core import settings as core_settings
     from core.simulator.options import SimulatorOptions
     from core.simulator.server import Simulator
@@ -258,7 +263,10 @@ def _run(args: argparse.Namespace, settings: Settings, *, demo: bool) -> int:
     def open_capture() -> Capture:
         from core.capture import Capture, Limits
 
-        return Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
+        capture = Capture.open(settings, Limits(args.max_posts, args.duration), demo=demo)
+        gc.freeze()  # what is loaded by now stays: to look through it again and again makes a screen stutter
+        gc.enable()
+        return capture
 
     if not args.no_ui:
         return _show(open_capture, settings, demo=demo, report=args.json)

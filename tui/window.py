@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from core.filter import Mode, Wanted
 from core.snapshot import Series, Snapshot, Top, Window
-from tui.ink import Line, Span, clip, fit, line_width, pad, spread
+from tui.ink import Line, Span, fit, line_width, pad, spread
 from tui.language import is_one_term
 from tui.plot import PERIODS, SPIKE, bars, bucket_size, counted, nice_top, shares, speeds, spiked
 from tui.sanitise import clean
@@ -18,6 +18,7 @@ from tui.words import UNKNOWN, count, minute, percent
 NAMES = {"tags": "TAGS", "authors": "AUTHORS", "links": "LINKS", "languages": "LANGUAGES", "words": "WORDS"}
 KINDS = tuple(NAMES)
 SIDE_BY_SIDE = 100  # cells from which all kinds are shown beside each other
+NAME_ROOM, LEAST_BAR = 24, 8  # cells of a name, and of a bar beside it, where there is room for both
 BOTH_PLOTS = 8  # lines from which the match rate has a plot of its own
 
 
@@ -122,7 +123,7 @@ def draw_tops(snapshot: Snapshot, kind: str, row: int, width: int, height: int) 
         rows = [tuple(_beside([lines[y] for lines in columns], gap)) for y in range(height - 2)]
         return [head, fit((), width), *(fit(line, width) for line in rows)]
     kinds = [top.kind for top in tops]
-    tabs = _tabs([(NAMES[name], f"list {name}") for name in kinds], kinds.index(kind))
+    tabs = _tabs([(NAMES[name], f"window {name}") for name in kinds], kinds.index(kind))
     chosen = tops[kinds.index(kind)]
     note: list[Span] = [("" if chosen.exact else "about", "warn")]
     return [head, spread(tabs, note, width), *_list(chosen, row, width, height - 1)[1:]][:height]
@@ -136,30 +137,32 @@ def _beside(cells: list[Line], gap: int) -> list[Span]:
 
 
 def _list(top: Top, row: int | None, width: int, height: int) -> list[Line]:
-    """One kind: its name, then a line for each name with its count and a bar; the cursor's row stays in view."""
+    """One kind: its name, then a line for each name with its count, a bar where it fits; the cursor is in view."""
     title: list[Span] = [
-        (NAMES.get(top.kind, top.kind.upper()), f"{'title' if row is not None else 'dim'}@list {top.kind}")
+        (NAMES.get(top.kind, top.kind.upper()), f"{'title' if row is not None else 'dim'}@window {top.kind}")
     ]
     lines = [spread(title, [("" if top.exact else "about", "warn")], width)]
     if not top.names:
         lines.append(fit([(UNKNOWN, "dim")], width))
     most = max((number for _, number in top.names), default=1)
+    digits_room = len(count(most))
+    longest = max((line_width([(clean(name), "")]) for name, _ in top.names), default=0)
+    named = min(max(longest, NAME_ROOM), width - digits_room - 4 - LEAST_BAR)
+    bar_room = width - named - digits_room - 4 if named >= NAME_ROOM else 0
     room = height - 1
     first = max(min((row or 0) - room + 1, len(top.names) - room), 0)
     for index, (name, number) in enumerate(top.names[first : first + room], first):
         digits = count(number)
-        text = clip(clean(name), width - len(digits) - 2)
-        filled = round(number / most * (width - 2))
-        at = index == row
-        body = pad(text, width - len(digits) - 2) + " " + digits
-        cut = _cells(body, filled)
-        action = f"only {top.kind} {name}"
+        at, action = index == row, f"only {top.kind} {name}"
+        size = named if bar_room else width - len(digits) - 2
+        bar = f"  {_bar(number / most, bar_room)}" if bar_room else ""
         lines.append(
             fit(
                 [
                     ("▶" if at else " ", "accent"),
-                    (body[:cut], f"{'hit' if at else 'strong'}@{action}"),
-                    (body[cut:], f"{'hit' if at else 'dim'}@{action}"),
+                    (pad(clean(name), size), f"{'hit' if at else 'text'}@{action}"),
+                    (bar, f"plot@{action}"),
+                    (digits.rjust(width - 1 - size - len(bar)), f"strong@{action}"),
                 ],
                 width,
             )
@@ -167,14 +170,9 @@ def _list(top: Top, row: int | None, width: int, height: int) -> list[Line]:
     return [*lines, *[fit((), width)] * (height - len(lines))][:height]
 
 
-def _cells(text: str, cells: int) -> int:
-    """Characters of the text that fit into so many cells."""
-    used = 0
-    for index, char in enumerate(text):
-        used += line_width([(char, "")])
-        if used > cells:
-            return index
-    return len(text)
+def _bar(share: float, width: int) -> str:
+    """A share of 0 to 1 as a bar; anything above nothing is seen."""
+    return ("▅" * max(round(share * width), 1)).ljust(width)
 
 
 def draw_brief(window: Window, kind: str, width: int) -> Line:

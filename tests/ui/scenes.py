@@ -412,7 +412,7 @@ class FakeArchive:
             row = self.stored[at]
             starred = not wanted.starred or row.post.key in self.starred
             if starred and (wanted.unmatched or row.verdict is not Verdict.FILTERED) and found.matches(row.post):
-                rows.append(replace(row, seq=0))
+                rows.append(row.but(seq=0))
         back = self.stored[at].received_at if self.stored else None
         return Found(tuple(rows), str(at) if at else None, back)
 

@@ -341,7 +341,7 @@ async def test_export_writes_what_is_listed_and_names_the_file(tmp_path):
 async def test_an_open_post_goes_to_its_neighbours_its_raw_line_and_its_thread():
     controls = scenes.FakeControls()
     first, other = scenes.row(190), scenes.row(170)
-    answer = replace(first, post=msgspec.structs.replace(first.post, refs=(Ref("replied_to", other.post.id),)))
+    answer = first.but(post=msgspec.structs.replace(first.post, refs=(Ref("replied_to", other.post.id),)))
     controls.posts = [answer if row.seq == 190 else row for row in controls.posts]
     controls.archive.stored = list(controls.posts)
     app = app_with(controls)
@@ -723,6 +723,7 @@ async def test_names_are_clicked_in_the_window_and_in_the_right_column():
 
         await click("#justinbieber 640")
         await until(lambda: app.feed.ring.wanted.text == "#justinbieber")
+        await pilot.press(key_of("clear"), key_of("clear"))
         await open_window(app, pilot)
         await click("WORDS")
         await until(lambda: "▶video" in screen_text(app))

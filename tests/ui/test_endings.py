@@ -7,19 +7,23 @@ import os
 import pty
 import re
 import select
+import signal
+import sqlite3
 import struct
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from core.simulator.options import SimulatorOptions
 from core.simulator.server import Simulator
+from tests.conftest import wait_until
+from tests.reliability.oracle import read
 
 QUESTION = re.compile(rb"\x1b\[(\d+);(\d+)H\x1b\[6n")
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -29,12 +33,12 @@ PATIENCE = 60.0
 class Terminal:
     """A pseudo-terminal with the program on it, and all that it has written there."""
 
-    def __init__(self, *arguments: str, **environ: str) -> None:
+    def __init__(self, *arguments: str, program: Sequence[str] = ("-m", "tui.cli"), **environ: str) -> None:
         self.ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BIEBER_TUI_")}
         self.program = subprocess.Popen(
-            [sys.executable, "-m", "tui.cli", *arguments],
+            [sys.executable, *program, *arguments],
             stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, start_new_session=True,
             env={**kept, "TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none", **environ},
         )  # fmt: skip
@@ -59,9 +63,9 @@ class Terminal:
         length = len(self.seen)
         return self.stays(seconds) and len(self.seen) == length
 
-    def until(self, words: bytes) -> None:
+    def until(self, words: bytes | Callable[[], object]) -> None:
         end = time.monotonic() + PATIENCE
-        while words not in self.seen:
+        while not (words() if callable(words) else words in self.seen):
             assert self.program.poll() is None, f"ended before {words!r}: {self.seen[-2000:]!r}"
             assert time.monotonic() < end, f"no {words!r}: {self.seen[-2000:]!r}"
             self.read()
@@ -85,8 +89,8 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*arguments: str, **environ: str) -> Iterator[Terminal]:
-    on = Terminal(*arguments, **environ)
+def terminal(*arguments: str, program: Sequence[str] = ("-m", "tui.cli"), **environ: str) -> Iterator[Terminal]:
+    on = Terminal(*arguments, program=program, **environ)
     try:
         yield on
     finally:
@@ -139,3 +143,36 @@ def test_q_ends_the_demo_with_0():
         on.until(b"LIVE")
         on.press(b"q")
         assert on.exit_code() == 0
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["answers", "never answers"])
+def test_a_terminal_that_takes_nothing_more_holds_up_neither_the_capture_nor_its_end(tmp_path, answers):
+    with (
+        Simulator(SimulatorOptions(rate=200)) as simulator,
+        terminal(
+            "--set", f"x.base_url={simulator.url}", "--data-dir", str(tmp_path),
+            BIEBER_TUI_X__BEARER_TOKEN=simulator.options.tokens[0],
+        ) as on,
+    ):  # fmt: skip
+        on.answers = answers
+        on.until(
+            lambda: b"LIVE" in on.seen and on.seen.count(b"\x1b[6n") > 12
+        )  # frames are sent by now in any case
+        before = consumed(tmp_path)
+        wait_until(lambda: consumed(tmp_path) > before + 1000, PATIENCE)  # nobody reads the terminal meanwhile
+        on.program.send_signal(signal.SIGTERM)
+        assert on.program.wait(PATIENCE) == 0
+    assert read(tmp_path).runs[-1].reason == "stopped by you"
+
+
+def test_a_limited_run_leaves_a_terminal_that_takes_nothing_more(tmp_path):
+    with terminal("demo", "--duration", "6", "--data-dir", str(tmp_path)) as on:
+        on.until(b"LIVE")
+        assert on.program.wait(PATIENCE) == 0
+    assert read(tmp_path).runs[-1].reason == "reached --duration 6"
+
+
+def consumed(folder: Path) -> int:
+    """Posts in the journal of a capture that runs."""
+    with closing(sqlite3.connect(f"file:{folder / 'journal.sqlite'}?mode=ro", uri=True)) as db:
+        return db.execute("SELECT total(consumed) FROM counters").fetchone()[0]

@@ -92,6 +92,10 @@ AFTER = {
     "detail-raw": ("up", "enter", "r"),
     "help": ("question_mark",),
     "log": ("l",),
+    "window": ("w", "right", "down"),
+    "health": ("h",),
+    "gaps": ("H",),
+    "life": ("c", "d"),
     "filter": ("t", "t", "slash", *"orch"),
     "filter-bad": ("slash", "tab", "tab", *"orch("),
     "context": ("t", "slash", *"orch", "down"),
@@ -110,9 +114,38 @@ def test_after(snap_compare, name):
     assert snap_compare(dashboard(), terminal_size=(120, 40), run_before=press(*AFTER[name]))
 
 
-@pytest.mark.parametrize("name", ["keywords", "detail", "help", "filter", "stored", "command"])
+@pytest.mark.parametrize(
+    "name", ["keywords", "detail", "help", "filter", "stored", "command", "window", "health", "gaps", "life"]
+)
 def test_smallest_after(snap_compare, name):
     assert snap_compare(dashboard(), terminal_size=(60, 15), run_before=press(*AFTER[name]))
+
+
+@pytest.mark.parametrize("name", ["window", "health", "gaps", "life"])
+def test_medium_after(snap_compare, name):
+    assert snap_compare(dashboard(), terminal_size=(80, 24), run_before=press(*AFTER[name]))
+
+
+def test_window_at_large(snap_compare):
+    assert snap_compare(dashboard(), terminal_size=(200, 50), run_before=press("w", "d", "d"))
+
+
+@pytest.mark.parametrize("state", ["waiting", "store-down", "disk-full", "stopped", "paused", "slowed"])
+def test_health_in(snap_compare, state):
+    assert snap_compare(dashboard(state), terminal_size=(80, 24), run_before=press("h"))
+
+
+@pytest.mark.parametrize("state", ["store-down", "disk-full", "waiting"])
+def test_trouble_at_the_smallest(snap_compare, state):
+    assert snap_compare(dashboard(state), terminal_size=(60, 15), run_before=settle)
+
+
+@pytest.mark.parametrize("keys", ["w", "h"])
+def test_plain(snap_compare, monkeypatch, keys):
+    """Without colours, in ASCII."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = Dashboard(scenes.FakeControls(scenes.WAITING), Settings(ui=UiSettings(ascii=True)))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=press(keys))
 
 
 def test_ascii(snap_compare):
@@ -129,3 +162,21 @@ def test_selected(snap_compare):
         await pilot.pause(0.3)
 
     assert snap_compare(dashboard(), terminal_size=(120, 40), run_before=before)
+
+
+async def test_a_change_of_theme_repaints_everything():
+    """As if it had begun with that theme."""
+
+    def screen(app: Dashboard) -> list[list[object]]:
+        return [list(strip) for strip in app.main_screen._compositor.render_strips()]
+
+    changed = dashboard()
+    async with changed.run_test(size=SIZES[0]) as pilot:
+        await settle(pilot)
+        for theme in ("bieber-light", "ansi-dark", "nord"):
+            changed.theme = theme
+            await pilot.pause()
+            begun = dashboard(theme=theme)
+            async with begun.run_test(size=SIZES[0]) as other:
+                await settle(other)
+                assert screen(changed) == screen(begun), theme

@@ -16,6 +16,9 @@ DIALOGS = [
     (),
     ("enter",),
     ("l",),
+    ("w",),
+    ("h",),
+    ("H",),
     ("k",),
     ("question_mark",),
     ("colon",),
@@ -29,10 +32,13 @@ DIALOGS = [
 def ascii_posts(moment):
     """The moment with posts that hold nothing but ASCII."""
     rows = tuple(
-        replace(row, post=msgspec.structs.replace(row.post, text=f"about music {row.seq} " * 9))
-        for row in moment.rows
+        row.but(post=msgspec.structs.replace(row.post, text=f"about music {row.seq} " * 9)) for row in moment.rows
     )
-    return replace(moment, rows=rows, stopped=moment.stopped)
+    tops = tuple(
+        replace(top, names=tuple((name, number) for name, number in top.names if name.isascii()))
+        for top in moment.window.tops
+    )
+    return replace(moment, rows=rows, window=replace(moment.window, tops=tops))
 
 
 @pytest.mark.parametrize("keys", DIALOGS, ids=lambda keys: "-".join(keys) or "none")

@@ -16,7 +16,7 @@ from core.simulator.server import Simulator
 from tests.conftest import wait_until
 from tests.ui.terminal import Terminal
 from tests.ui.test_hostile_terminal import command, drove_nothing, leave
-from tui.signs import PROBE
+from tui.signs import PROBE, is_spacing, spacing_signs
 
 WORDS = "music हिन्दी को தமிழ் বাংলা മലയാളം"
 AS_THEY_ARE, AS_LETTERS = "தமிழ்", "தமஇழ்"
@@ -27,6 +27,11 @@ def test_the_probe_is_as_long_as_it_is_said_here():
     kinds = [unicodedata.category(char) for char in PROBE]
     assert len(kinds) - kinds.count("Mn") == CELLS[1]
     assert CELLS[1] - kinds.count("Mc") == CELLS[0]
+
+
+def test_no_sign_is_overlooked():
+    everywhere = map(chr, range(sys.maxunicode + 1))
+    assert spacing_signs() == {char for char in everywhere if is_spacing(char)}
 
 
 @pytest.mark.parametrize(

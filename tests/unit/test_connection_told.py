@@ -6,7 +6,7 @@ import pytest
 
 from core.connection import Connection, Line
 from core.events import EventLog
-from core.health import Health, SourceState
+from core.health import Health, SourceState, Stretch
 from core.journal import Deletion, GapMark, KeywordsMark
 from core.lines import LineQueue
 from core.snapshot import Level
@@ -58,7 +58,9 @@ def connect(connection, clock, at):
 
 
 def test_before_anything_happened(connection):
-    assert connection.health() == Health("x", since=100.0, queue_limit=4)
+    assert connection.health() == Health(
+        "x", since=100.0, queue_limit=4, past=(Stretch(100.0, SourceState.STARTING),)
+    )
 
 
 def test_a_state_is_told_with_its_reason_and_since_when(connection, clock):
@@ -99,6 +101,60 @@ def test_a_connection_after_an_end_that_was_asked_for_is_no_reconnect(connection
     connection.expecting_end = False
     connect(connection, clock, 110.0)
     assert connection.reconnects == 0
+
+
+# The last hour
+
+
+def past(connection):
+    return [(stretch.since, stretch.state, stretch.slowed) for stretch in connection.health().past]
+
+
+def test_a_stretch_of_an_hour_ago_is_let_go(connection, clock):
+    for clock.time, state in ((200.0, CONNECTING), (300.0, LIVE), (3799.0, SourceState.QUIET)):
+        connection.report(state)
+    assert past(connection)[0] == (100.0, SourceState.STARTING, False)
+    clock.time = 3800.0
+    connection.report(LIVE)
+    assert past(connection) == [
+        (200.0, CONNECTING, False), (300.0, LIVE, False), (3799.0, SourceState.QUIET, False), (3800.0, LIVE, False)
+    ]  # fmt: skip
+
+
+def test_a_state_that_is_reported_again_goes_on(connection, clock):
+    for clock.time in (110.0, 120.0, 130.0):
+        connection.report(WAITING, "X 503", wait_until=clock.time + 10)
+    assert past(connection) == [(100.0, SourceState.STARTING, False), (110.0, WAITING, False)]
+
+
+def test_of_a_wild_hour_the_newest_stretches_are_kept(connection, clock):
+    for number in range(1000):
+        connection.report(SourceState.QUIET if number % 2 else LIVE)
+    assert len(past(connection)) == 300
+
+
+def test_a_reader_that_had_to_wait_is_a_stretch_of_its_own(connection, queue, clock):
+    fill(connection)
+    slowly(queue, clock, 3)
+    wait = queue.while_waiting
+
+    def changes():
+        wait()
+        if clock.time == 100.5:
+            connection.report(CONNECTING)
+
+    queue.while_waiting = changes
+    connection.deliver(b"four", 100.0)
+    connection.deliver(b"five", 101.5)
+    assert past(connection) == [
+        (100.0, SourceState.STARTING, False),
+        (100.5, CONNECTING, False),
+        (100.5, CONNECTING, True),
+    ]
+    clock.time = 110.0
+    queue.take(3, 0, 0)
+    connection.health()
+    assert past(connection)[3:] == [(110.0, CONNECTING, False)]
 
 
 # The event log
@@ -247,6 +303,7 @@ def test_a_deletion_waits_for_room_as_a_line_does(connection, queue, clock):
     slowly(queue, clock, 2)
     clock.time = 102.0
     connection.deleted(post="8")
+    assert queue.bytes == len("3")
     assert queue.take(9, 0, 0)[1:] == [Deletion(102.0, post="8")]
     connection.touch(102.5)
     assert connection.last_byte_at == 102.0

@@ -1,25 +1,15 @@
-"""What the journal says of itself: its rows, its figures, what it knows of each sink, and how far it had got."""
+"""What the journal says of itself: its rows, its figures, what it knows of each sink."""
 
 from __future__ import annotations
 
-import json
-import os
 import sqlite3
-import zlib
+import threading
 from contextlib import closing
 
 import pytest
 
 from core.errors import JournalDamaged, JournalError
 from core.journal import Batch, Entry, GapMark, Journal, PageMark, Rejected, Row, Settled, Tally
-from core.journal.progress import (
-    FILE_NAME,
-    Position,
-    Progress,
-    ProgressFile,
-    check_progress,
-    read_progress,
-)
 from core.journal.retention import _UP_TO
 from core.journal.schema import APPLICATION_ID, STEPS, VERSION
 
@@ -64,6 +54,23 @@ def test_a_row_holds_all_that_was_given(journal):
     reader.close()
 
 
+def test_any_thread_may_write_and_read(journal):
+    failures: list[BaseException] = []
+    reader = journal.reader()
+
+    def work():
+        try:
+            commit(journal, entry("1"))
+            assert len(reader.rows_after(0, 10)) == 1
+        except BaseException as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert failures == []
+
+
 def test_the_newest_rows_of_a_source_come_first_and_none_that_is_older(journal):
     commit(journal, entry("1", 10.0), entry("2", 20.0))
     commit(journal, entry("b", 25.0), source="bluesky")
@@ -72,6 +79,31 @@ def test_the_newest_rows_of_a_source_come_first_and_none_that_is_older(journal):
     assert [row.id for row in reader.rows_since("x", 20.0)] == ["4", "3", "2"]
     assert [row.id for row in reader.rows_since("x", 20.5)] == []
     assert [row.id for row in reader.rows_since("bluesky", 0.0)] == ["b"]
+
+
+def test_rows_are_read_backwards_and_those_with_a_star_alone(journal):
+    other = [Rejected("8", 5.0, "", b"other"), Rejected("9", 6.0, "", b"another")]
+    commit(journal, entry("1"), entry("2", 12.5, b"raw"), entry("3"), filtered=other)
+    reader = journal.reader()
+    second, eighth = Row(2, "x", "2", 12.5, ("music",), False, b"raw"), Row(1, "x", "8", 5.0, (), False, b"other")
+    assert [row.id for row in reader.rows_before(4, 10)] == ["3", "2", "1"]
+    assert reader.rows_before(3, 1) == [second]
+    assert [row.id for row in reader.filtered_before(3, 10)] == ["9", "8"]
+    assert reader.filtered_before(2, 10) == [eighth]
+    assert [row.id for row in reader.filtered_before(3, 1)] == ["9"]
+    for _ in range(2):
+        journal.star("x", "2", 50.0)
+    for source, id_ in (("x", "8"), ("x", "3"), ("bluesky", "1")):
+        journal.star(source, id_, 60.0)
+    journal.star("x", "3", None)
+    assert sorted(journal.stars()) == [("bluesky", "1"), ("x", "2"), ("x", "8")]
+    assert column(journal, "SELECT at FROM stars WHERE id = '2'") == [50.0]
+    assert reader.rows_before(9, 10, starred=True) == [second]
+    assert reader.rows_before(2, 10, starred=True) == []
+    assert reader.filtered_before(9, 10, starred=True) == [eighth]
+    assert reader.find("x", "2") == (second, True)
+    assert reader.find("x", "8") == (eighth, False)
+    assert (reader.find("x", "7"), reader.find("bluesky", "2")) == (None, None)
 
 
 def test_a_reader_cannot_write(journal):
@@ -281,6 +313,7 @@ def test_a_new_journal_is_durable_and_knows_itself(journal):
     assert pragma(journal._db, "secure_delete") == 1
     assert pragma(journal._db, "foreign_keys") == 1
     assert pragma(journal._db, "busy_timeout") == 1000
+    assert journal._db.isolation_level is None  # a transaction begins where the journal says so
     assert pragma(journal._db, "user_version") == VERSION == len(STEPS)
     assert pragma(journal._db, "application_id") == APPLICATION_ID
     assert column(journal, "SELECT value FROM meta WHERE key = 'capture_id'") == [journal.capture_id]
@@ -334,117 +367,3 @@ def test_somebody_elses_file_is_told_word_by_word(tmp_path):
         Journal(tmp_path)
     assert refused.value.message == f"{path} is a SQLite file, but not a journal of bieber-tui"
     assert refused.value.hint == "It was left untouched. Name another data folder with --data-dir."
-
-
-# How far it had got
-
-NOTED = Progress(
-    "c" * 32,
-    7,
-    12.5,
-    {"x": Tally(9, 8, 1, 7, 6, 1)},
-    {"db/posts": Position(5, {"x": Settled(4, 1)}), "b": Position(2)},
-)
-
-
-@pytest.fixture
-def noted(tmp_path):
-    file = ProgressFile(tmp_path)
-    file.write(NOTED)
-    file.close()
-    return tmp_path / FILE_NAME
-
-
-def test_a_note_is_closed_once_however_often_it_is_asked_to(tmp_path, monkeypatch):
-    file, close, closed = ProgressFile(tmp_path), os.close, []
-    monkeypatch.setattr("core.journal.progress.os.close", closed.append)
-    file.close()
-    file.close()
-    [descriptor] = closed
-    close(descriptor)
-
-
-def test_what_was_noted_is_read_again(noted):
-    assert read_progress(noted.parent) == NOTED
-    assert noted.stat().st_size == 4096
-    assert noted.read_bytes().endswith(b" \n")
-
-
-def test_a_shorter_note_leaves_nothing_of_a_longer_one(tmp_path):
-    file = ProgressFile(tmp_path)
-    many = {f"sink{number}": Position(number) for number in range(500)}
-    file.write(Progress("c", 1, None, {}, many))
-    assert read_progress(tmp_path) == Progress("c", 1, None, {}, many)
-    file.write(NOTED)
-    assert read_progress(tmp_path) == NOTED
-    assert (tmp_path / FILE_NAME).stat().st_size == 4096
-    file.close()
-
-
-def signed(value) -> bytes:
-    text = json.dumps(value).encode()
-    return b"%08x %s\n" % (zlib.crc32(text), text)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"", b"\n", b"00000000 {}", b"zz {}", signed([]), signed({}), signed({"tallies": {}, "sinks": {}}), signed(None),
-        signed({"tallies": {"x": {"odd": 1}}, "sinks": {}, "capture": "c", "seq": 1, "last_byte_at": 1}),
-        signed({"tallies": {}, "sinks": {"b": {}}, "capture": "c", "seq": 1, "last_byte_at": 1}),
-    ],
-)  # fmt: skip
-def test_a_note_that_cannot_be_trusted_is_none(noted, content):
-    noted.write_bytes(content)
-    assert read_progress(noted.parent) is None
-
-
-def test_a_note_of_which_one_byte_is_another_is_none(noted):
-    whole = noted.read_bytes()
-    noted.write_bytes(whole.replace(b'"seq": 7', b'"seq": 8'))
-    assert read_progress(noted.parent) is None
-    noted.unlink()
-    assert read_progress(noted.parent) is None
-
-
-def test_the_loss_of_the_end_is_told_word_by_word(tmp_path):
-    progress = Progress("c", 4_200, None, {}, {})
-    hint = (
-        "Was its -wal file taken away, or an old copy put back? If you have the missing file, put it there again."
-        " `bieber-tui recover` accepts the loss: it notes a gap, and the capture goes on with what is there. To"
-        " begin a new journal instead, move the whole folder away."
-    )
-    for capture, what in (("c", "has lost its end"), (None, "is gone")):
-        with pytest.raises(JournalDamaged) as lost:
-            check_progress(progress, capture, 1_199, tmp_path)
-        assert lost.value.message == (
-            f"the journal {tmp_path} {what}: it had got to row 4,200 and ends at 1,199 (3,001 fewer)"
-        )
-        assert lost.value.hint == hint
-    check_progress(progress, "c", 4_200, tmp_path)
-    check_progress(progress, "another", 0, tmp_path)
-    check_progress(None, "c", 0, tmp_path)
-
-
-def test_a_run_notes_its_progress_at_its_begin_once_a_second_and_at_its_end(tmp_path, monkeypatch):
-    now = [50.0]
-    monkeypatch.setattr("core.journal.journal.time.monotonic", lambda: now[0])
-    journal = Journal(tmp_path)
-    assert read_progress(tmp_path) is None
-    session = journal.begin_session(0.0, "x")
-    assert read_progress(tmp_path) == Progress(journal.capture_id, 0)
-
-    def seq_after(seconds: float) -> int:
-        now[0] += seconds
-        journal.commit(Batch("x", 1, 1, [entry(str(now[0]))], last_byte_at=now[0]), session)
-        noted = read_progress(tmp_path)
-        assert noted is not None
-        return noted.seq
-
-    assert [seq_after(seconds) for seconds in (0.5, 0.5, 0.9, 0.2, 0.5)] == [0, 2, 2, 4, 4]
-    journal.settle("b", 3, {"x": Settled(2, 1)})
-    journal.close()
-    sinks = {"b": Position(3, {"x": Settled(2, 1)})}
-    assert read_progress(tmp_path) == Progress(
-        journal.capture_id, 5, now[0], {"x": Tally(5, 5, 0, 5, 5, 0)}, sinks
-    )

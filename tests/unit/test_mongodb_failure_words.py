@@ -75,6 +75,8 @@ WORDS: list[tuple[Exception, Any, StoreRefused | Unavailable]] = [
     (bulk(11000, keyPattern={"text": 1, "lang": 1}), PLAIN, StoreRefused(
         'the collection has a unique index on text, lang, which refuses posts that are not stored yet',
         'Drop that index, or name another collection with mongodb.collection.')),
+    (bulk(11000), PLAIN, Unavailable(
+        'MongoDB at db.example.net did not say what became of the posts; they are sent again.')),
     (bulk(11000, keyPattern={"_id": 1}), PLAIN, Unavailable(
         'MongoDB at db.example.net did not say what became of the posts; they are sent again.')),
     (bulk(concern=64), PLAIN, Unavailable(

@@ -142,6 +142,8 @@ STREAM: list[tuple[Any, Ending]] = [
     ({"errors": [{"title": "inner", "message": "m"}]}, Ending(RETRY, "X ended the stream: inner, m")),
     ({"errors": [{"title": "i", "message": "m"}], "title": "t", "type": "u"}, Ending(RETRY, "X ended the stream: t, m")),
     ({"errors": [{"title": "i", "detail": "d"}], "type": "u"}, Ending(RETRY, "X ended the stream: i, d")),
+    ({"errors": [{"title": "i"}], "type": "u", "detail": "d"}, Ending(RETRY, "X ended the stream: i, d")),
+    ({"errors": [{"title": "i"}], "detail": "d"}, Ending(RETRY, "X ended the stream: i")),
     ({"errors": [{"detail": "of"}], "title": "t", "detail": "d"}, Ending(RETRY, "X ended the stream: t, d, of")),
     ({"errors": [{"title": "OperationalDisconnect", "disconnect_type": "UpstreamOperationalDisconnect", "detail": "d"}]},
      Ending(RETRY, "X ended the stream: UpstreamOperationalDisconnect, OperationalDisconnect, d")),

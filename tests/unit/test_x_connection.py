@@ -134,6 +134,11 @@ def test_after_a_farewell_posts_are_taken_for_a_second_more_and_five_at_most(str
     assert stream.connection.why(STOPPED) == STOPPED
 
 
+def test_posts_behind_a_farewell_in_the_same_bytes_are_taken(stream):
+    assert stream.connection.received(LEAVE + POST, more=False) == 1.0
+    assert stream.log.told == [(POST[:-2], NOW), ("touch", NOW, False)]
+
+
 def test_without_a_farewell_it_ended_as_it_did(stream):
     assert stream.connection.why(CUT) == CUT
 
@@ -183,6 +188,18 @@ def test_keywords_are_changed_on_the_open_connection_and_kept(desk, stream):
     one.plan = [fails(NO_RULES)]
     one.run()
     assert one.reconciled == ["swift", "swift", "swift"]
+
+
+def test_keywords_that_were_changed_are_not_asked_for_again_by_the_next_connection(desk):
+    one = desk()
+
+    def change(connection):
+        one.source.change_keywords("swift")
+        raise Failed(CUT)
+
+    one.plan = [change]
+    one.run()
+    assert one.reconciled == ["bieber", "swift"]
 
 
 def test_keywords_that_x_does_not_take_change_nothing(desk):

@@ -69,6 +69,23 @@ def test_a_line_that_is_too_long_is_handed_out_once_and_cut_and_the_next_is_whol
     assert collected == [b"x" * 10, b"next"]
 
 
+@pytest.mark.parametrize(
+    "before", [b"sh" + b"ort\n", b"x" * 101 + b"tail\n"], ids=["a short line", "a line too long"]
+)
+def test_a_line_in_pieces_is_whole_up_to_the_limit_whatever_was_before_it(before):
+    lines = Lines(longest=100, kept=50)
+    for at in range(0, len(before), 2):
+        lines.feed(before[at : at + 2])
+    pieces = [b"a" * 40, b"b" * 40, b"c" * 20, b"\nne", b"xt\n"]
+    assert [line for piece in pieces for line in lines.feed(piece)] == [b"".join(pieces[:3]), b"next"]
+
+
+def test_what_is_kept_of_a_line_too_long_is_its_beginning_piece_by_piece():
+    lines = Lines(longest=100, kept=50)
+    pieces = [b"a" * 40, b"b" * 40, b"c" * 40, b"d" * 40]
+    assert [line for piece in pieces for line in lines.feed(piece)] == [b"a" * 40 + b"b" * 10]
+
+
 def test_a_line_of_exactly_the_limit_is_whole():
     assert Lines(longest=100, kept=10).feed(b"x" * 99 + b"\n") == [b"x" * 99]
     lines = Lines(longest=100, kept=10)

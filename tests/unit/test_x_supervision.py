@@ -172,6 +172,14 @@ def test_a_burst_is_free_and_then_each_connect_waits_for_its_turn(desk):
     assert waiting == [(WAITING, why, within(NOW + 22.5)), (WAITING, why, within(NOW + 45.0))]
 
 
+def test_a_stop_while_a_connect_waits_for_its_turn_makes_none(desk):
+    one = desk(memory=Notebook(Left("https://x.test", NOW, 0.0, 50)))
+    one.clock.wait = lambda event, seconds: one.source.stop()
+    why = "X allows 50 connects in 15 minutes"
+    assert one.run() == [(WAITING, why, within(NOW + 22.5)), (ENDED, "stopped")]
+    assert one.made == []
+
+
 class Notebook(Memory):
     """A memory that keeps what it was told, and says that it could not."""
 
@@ -187,11 +195,11 @@ class Notebook(Memory):
         return self.trouble
 
 
-def test_the_budget_goes_on_over_a_restart(desk):
-    book = Notebook(Left("https://x.test", NOW - 10, 0.0, 50))
+@pytest.mark.parametrize("seconds", [12.5, 0.5])
+def test_the_budget_goes_on_over_a_restart(desk, seconds):
+    book = Notebook(Left("https://x.test", NOW - 22.5 + seconds, 0.0, 50))
     one = desk(memory=book)
     why = "X allows 50 connects in 15 minutes"
-    seconds = 22.5 - 10
     assert one.run()[0] == (WAITING, why, within(NOW + seconds))
     assert book.kept == [Left("https://x.test", NOW + one.clock.waits[0], within(0.0), 50)]
     one.run()
@@ -208,7 +216,7 @@ def test_what_x_says_of_its_window_is_told_learnt_and_remembered(desk):
     headers = {"x-rate-limit-limit": "100", "x-rate-limit-remaining": "98", "x-rate-limit-reset": "1000900"}
 
     def attempt(connection):
-        for _ in range(2):
+        for _ in range(3):
             connection.answered(headers)
         connection.answered({})
         raise Failed(CUT)
@@ -216,7 +224,7 @@ def test_what_x_says_of_its_window_is_told_learnt_and_remembered(desk):
     book = Notebook()
     one = desk(attempt, memory=book)
     one.run()
-    assert one.log.told[:2] == [RateLimit(100, 98, 1000900.0)] * 2
+    assert one.log.told[:3] == [RateLimit(100, 98, 1000900.0)] * 3
     assert [left.allowed for left in book.kept] == [50, 100, 100]  # a connect, what was learnt, a connect
 
 

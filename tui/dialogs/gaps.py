@@ -43,7 +43,7 @@ def draw_gaps(snapshot: Snapshot, width: int) -> list[Line]:
             lines += [(("    ", "dim"), (text, "dim")) for text in wrap(words, width - 4)]
     hidden = snapshot.gap_count - len(snapshot.gaps)
     if hidden > 0:
-        lines += [(), ((f"{count(hidden)} older ones: bieber-tui gaps", "dim"),)]
+        lines += [(), *(((text, "dim"),) for text in wrap(f"{count(hidden)} older ones: bieber-tui gaps", width))]
     return lines
 
 

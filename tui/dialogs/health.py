@@ -12,7 +12,7 @@ from core.snapshot import JournalStatus, Level, SinkState, SinkStatus, Snapshot
 from core.units import age_words, size_words
 from tui.dialogs.gaps import gap_state
 from tui.dialogs.sheet import Sheet
-from tui.ink import Line, Span, wrap
+from tui.ink import Line, Span, fit, wrap
 from tui.keymap import Keys
 from tui.sanitise import clean
 from tui.side import event_lines
@@ -54,7 +54,7 @@ def draw_health(snapshot: Snapshot, width: int, keys: Keys) -> list[Line]:
         lines += [(), _head("LAST TROUBLE", f"{keys.name('log')} has every event")]
         for event in reversed(troubles):
             lines += event_lines(event, width)
-    return lines
+    return [fit(line, width) if line else line for line in lines]
 
 
 def _summary(snapshot: Snapshot, width: int) -> list[Line]:
