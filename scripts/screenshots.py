@@ -59,6 +59,8 @@ SHOTS = (
     Shot("keywords", keys=("k", "end", *" OR #jb")),
     Shot("detail", keys=("up", "up", "enter")),
     Shot("filter", keys=("t", "slash", *"tour")),
+    Shot("last-hour", keys=("w", "right")),
+    Shot("health", keys=("h",)),
     Shot("help", keys=("question_mark",)),
 )
 
