@@ -6,6 +6,8 @@
     growth.py       the cost of a post when many are stored already
     latency.py      from the socket to durable
     start.py        from the start to the first post, and the cost of waiting
+    screen.py       what the dashboard adds, and from a key to the screen
+    terminal.py     a terminal with a program on it
     report.py       results as a table and as plots
 
 A result counts only after the content of the store was compared with what was sent.

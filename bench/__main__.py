@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import growth, latency, machine, report, start, throughput
+from bench import growth, latency, machine, report, screen, start, throughput
 from tests.conftest import FerretDB
 
 ROOT = Path(__file__).parent.parent
@@ -44,6 +44,7 @@ def main() -> int:
         growth.ask(quick=quick, repetitions=repetitions, say=_say),
         latency.ask(seconds=5 if quick else 30),
         start.ask(repetitions=3 if quick else 10, idle_seconds=5 if quick else 30),
+        screen.ask(seconds=10 if quick else 60),
     )
     for words in (trouble := throughput.broken(cells)):
         _say(f"SLOWER THAN IT WAS: {words}")

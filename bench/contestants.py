@@ -131,6 +131,12 @@ def where(stream: Stream, folder: Path) -> list[str]:
     return ["--data-dir", str(folder / "data"), "--set", f"x.base_url={stream.url}"]
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has taken so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Program:
     """A contestant's process, looked at while it runs."""
 
@@ -162,8 +168,7 @@ class Program:
 
     def look(self) -> None:
         """Note processor time and memory. (rusage counts what the process was before, too.)"""
-        fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
-        self._spent = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        self._spent = cpu_seconds(self.process.pid)
         if self._before is None and self._stream.has_begun():
             self._before = self._spent
         if peak := re.search(r"VmHWM:\s+(\d+) kB", (self._proc / "status").read_text()):

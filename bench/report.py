@@ -12,6 +12,8 @@ from typing import Any
 from bench.contestants import LIMIT_ALL, LIMIT_SAME, OURS, OURS_MONGODB, SEED, TWARC
 from bench.growth import LOAD, POSTS, Point
 from bench.latency import RATE, Latency
+from bench.screen import RATE as SCREEN_RATE
+from bench.screen import Screen
 from bench.start import Start
 from bench.stream import LOADS
 from bench.throughput import Cell, ratio
@@ -80,6 +82,7 @@ class Answers:
     growth: Sequence[Point]
     latency: Latency
     start: Start
+    screen: Screen
 
 
 def results(answers: Answers) -> dict[str, Any]:
@@ -90,6 +93,7 @@ def results(answers: Answers) -> dict[str, Any]:
         "growth": [asdict(point) for point in answers.growth],
         "latency_ms": asdict(answers.latency),
         "start": asdict(answers.start),
+        "screen": asdict(answers.screen),
         "throughput": [
             {
                 "payload": cell.load.payload, "match": cell.load.match, "who": cell.who.name,
@@ -138,6 +142,13 @@ def _single(answers: Answers) -> str:
         (f"socket to durable at {RATE:,.0f} posts/s, p99", f"{answers.latency.p99:.0f} ms", "120 ms", "50 ms"),
         ("`--no-ui` start to the first post", f"{answers.start.connected_ms:.0f} ms", "300 ms", "150 ms"),
         ("start to the first content of the dashboard", f"{answers.start.content_ms:.0f} ms", "350 ms", "250 ms"),
+        (
+            f"what the dashboard adds at {SCREEN_RATE:,.0f} posts/s, of a core",
+            f"{answers.screen.added:.1%}",
+            "10%",
+            "5%",
+        ),
+        (f"key to paint at {SCREEN_RATE:,.0f} posts/s, p99", f"{answers.screen.p99:.0f} ms", "80 ms", "40 ms"),
         ("idle, of a core", f"{answers.start.idle:.1%}", "1%", "0.5%"),
     )
     return "\n".join(

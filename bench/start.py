@@ -7,15 +7,9 @@ with compiled modules (.pyc).
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import select
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,11 +17,11 @@ from pathlib import Path
 from statistics import median
 
 from bench.contestants import ours, where
-from bench.stream import TOKEN, Load, Stream
+from bench.stream import Load, Stream
+from bench.terminal import PATIENCE, Terminal, environ
 
 LOAD = Load("small", 0.1)
 PREPARED = 100  # posts, the fewest there can be: the simulator is to answer at once
-PATIENCE = 60.0  # seconds
 # Of the first and the last line of the dashboard: everything between them is there too.
 CONTENT = (b"bieber-tui", b"quit")
 EMPTY_APP = """
@@ -85,54 +79,23 @@ def _round() -> tuple[float, ...]:
         connected = (stream.began() - began) * 1000
         program.end()
     with tempfile.TemporaryDirectory() as name, Stream(LOAD, Path(name), rate=10, prepared=PREPARED) as stream:
-        content = _until_shown(["-m", "tui.cli", *where(stream, Path(name))], CONTENT)
+        content = _until_shown(["-m", "tui.cli", *where(stream, Path(name))], *CONTENT)
     return (
         connected,
         program.before * 1000,
         content,
         _until_ended(["-c", "pass"]),
         _until_ended(["-c", "import tweepy"]),
-        _until_shown(["-c", EMPTY_APP], (b"something",)),
+        _until_shown(["-c", EMPTY_APP], b"something"),
     )
-
-
-def _environ() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BIEBER_TUI_", "PYTHON"))}
-    return kept | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "BIEBER_TUI_X__BEARER_TOKEN": TOKEN}
 
 
 def _until_ended(arguments: Sequence[str]) -> float:
     began = time.monotonic()
-    subprocess.run([sys.executable, *arguments], env=_environ(), check=True)
+    subprocess.run([sys.executable, *arguments], env=environ(), check=True)
     return (time.monotonic() - began) * 1000
 
 
-def _until_shown(arguments: Sequence[str], words: Sequence[bytes]) -> float:
-    """Milliseconds until all the words are on its terminal of 40 lines, which answers where its cursor is."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-    began = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, env=_environ(),
-    )  # fmt: skip
-    os.close(theirs)
-    seen = b""
-    asked = 0
-    try:
-        while not all(word in seen for word in words):
-            if not select.select([ours], [], [], began + PATIENCE - time.monotonic())[0]:
-                raise TimeoutError(f"not on the screen: {words}")
-            seen += os.read(ours, 65536)
-            for _ in range(asked, asked := seen.count(b"\x1b[6n")):
-                os.write(ours, b"\x1b[1;9R")
-        return (time.monotonic() - began) * 1000
-    finally:
-        process.terminate()
-        while process.poll() is None:
-            if select.select([ours], [], [], 0.05)[0]:
-                try:
-                    os.read(ours, 65536)
-                except OSError:
-                    process.wait()
-        os.close(ours)
+def _until_shown(arguments: Sequence[str], *words: bytes) -> float:
+    with Terminal(arguments) as terminal:
+        return terminal.until(*words)

@@ -24,6 +24,7 @@ from bench.contestants import (
 )  # fmt: skip
 from bench.growth import Point
 from bench.latency import Latency
+from bench.screen import Screen
 from bench.start import Start
 from bench.stream import LOADS, Expected, Load, Stream
 from bench.throughput import Cell, broken, ratio
@@ -68,6 +69,7 @@ def answers(cells):
         POINTS,
         Latency(5000, 51.0, 88.4, 93.0),
         Start(250.0, 180.0, 340.0, 15.0, 150.0, 260.0, 0.004, 50_000_000),
+        Screen(0.33, 0.40, 120, 31.0, 62.0),
     )
 
 

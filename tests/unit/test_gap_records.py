@@ -68,6 +68,13 @@ def test_a_post_before_a_pause_bounds_no_gap_behind_it():
     assert bounds.interrupted(GapMark(21.0, "cut")).last_id == ""
 
 
+def test_a_connection_that_was_not_paused_keeps_the_post_before_it():
+    bounds = Bounds("100", late=5)
+    for _ in range(2):
+        bounds.interrupted(GapMark(20.0))
+    assert bounds.interrupted(GapMark(21.0, "cut")).last_id == "100"
+
+
 def test_a_post_of_other_keywords_bounds_no_gap():
     bounds = Bounds("100", late=5)
     assert bounds.changed(KeywordsMark(10.0, "new")).last_id == "100"

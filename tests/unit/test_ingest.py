@@ -220,8 +220,9 @@ def test_rates_are_those_of_the_stream(desk):
     assert rates.seconds.matched[-2:] == (1, 1)
     desk.hear("5 jazz", "6 jazz", at=NOW + 2).step()
     assert desk.rates.rates(NOW + 2).seconds.matched[-1] == 0
+    desk.hear("7 jazz", at=NOW + 3).hear("8 music", "9 jazz", at=NOW + 4).step()  # two seconds in one batch
     minute = int(NOW // 60) * 60
-    assert desk.table("minutes", "at, consumed, matched") == [(minute, 5, 2)]
+    assert desk.table("minutes", "at, consumed, matched") == [(minute, 8, 3)]
 
 
 def test_a_gap_is_told_once_and_bounds_are_durable(desk):

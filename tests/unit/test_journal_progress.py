@@ -165,6 +165,16 @@ def test_a_journal_that_ends_before_it_did_is_refused(tmp_path, change, said):
     assert lost.value.message == f"the journal {path} {said}"
 
 
+def test_no_new_journal_is_begun_where_one_was_taken_away(tmp_path):
+    with Journal(tmp_path) as journal:
+        commit(journal, entry("1"))
+        path = journal.path
+    path.unlink()
+    with pytest.raises(JournalDamaged, match="is gone: it had got to row 1 and ends at 0"):
+        Journal(tmp_path)
+    assert not path.exists()
+
+
 def test_a_run_notes_its_progress_at_its_begin_once_a_second_and_at_its_end(tmp_path, monkeypatch):
     now = [50.0]
     monkeypatch.setattr("core.journal.journal.time.monotonic", lambda: now[0])

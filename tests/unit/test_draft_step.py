@@ -1,0 +1,90 @@
+"""What a glance at a line saves and what it must not: each step of a draft, with X's own lines."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core.bounds import Bounds
+from core.connection import Line
+from core.draft import GLANCED, Drafter, text_hash
+from core.journal import AfterMark, Entry, GapMark, Tombstones
+from core.privacy import Privacy
+from core.query import parse_topic
+from core.snapshot import Verdict
+from core.sources import decoder, glance, people
+
+AT = 1_790_000_000.0
+DECODE = decoder("x")
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The ids of the posts that were decoded, in their order."""
+    from core.sources.x import decode as module
+
+    whole, ids = module._post, []
+
+    def post(*given):
+        made = whole(*given)
+        ids.append(made.id)
+        return made
+
+    monkeypatch.setattr(module, "_post", post)
+    return ids
+
+
+def drafter(newest="", late=0.0) -> Drafter:
+    privacy = Privacy("x", DECODE, people("x"), Tombstones(b"", frozenset()), None, glance("x"))
+    return Drafter(
+        "x", privacy, parse_topic("music"), Bounds(newest, late),
+        wanted=lambda raw: b"unwanted" not in raw, quoted=False, keep_all=False, most=None,
+    )  # fmt: skip
+
+
+def line(id_, text, at=AT, *, backfilled=False, size=0) -> Line:
+    raw = json.dumps({"data": {"id": id_, "text": text}}).encode()
+    return Line(raw[:-2] + b" " * max(size - len(raw), 0) + raw[-2:], at, backfilled)
+
+
+def test_a_line_may_be_refused_at_a_glance_up_to_a_length(decoded):
+    desk = drafter()
+    for size in (GLANCED, GLANCED + 1):
+        assert len(line("1", "jazz", size=size).raw) == size
+        [row] = desk.draft([line("1", "jazz", size=size)], 0).rows
+        assert row.verdict is Verdict.FILTERED
+        assert decoded == ([] if size == GLANCED else ["1"])
+    [row] = desk.draft([line("2", "jazz")], 0).rows
+    assert (row.post.id, row.post.text) == ("2", "jazz")
+    assert decoded == ["1", "2"]  # when somebody looks
+
+
+def test_a_line_about_the_topic_is_taken_whole():
+    found = drafter().draft([line("1", "jazz"), line("2", "music", AT + 1), line("3", "unwanted music")], 7)
+    raw = line("2", "music").raw
+    assert found.batch.entries == [Entry("2", AT + 1, text_hash("music"), ("music",), False, raw)]
+    assert found.matched == [1]
+    assert [(row.seq, row.verdict, row.matched) for row in found.rows] == [
+        (8, Verdict.FILTERED, ()), (9, Verdict.MATCHED, ("music",)), (10, Verdict.FILTERED, ())
+    ]  # fmt: skip
+    assert found.seconds == {int(AT): [2, 0], int(AT) + 1: [1, 1]}
+    assert (found.taken, found.batch.delivered, found.batch.consumed) == (3, 3, 3)
+
+
+def test_the_first_post_behind_a_gap_bounds_it_though_it_is_not_about_the_topic(decoded):
+    desk = drafter("5", late=2.0)
+    marks = [GapMark(AT, "cut"), GapMark(AT + 10)]
+    found = desk.draft(
+        [*marks, line("8", "jazz", AT + 11), line("9", "jazz", AT + 12), line("10", "jazz", AT + 13)], 0
+    )
+    assert found.batch.gaps == [GapMark(AT, "cut", last_id="5"), marks[1], AfterMark("9")]
+    assert decoded == ["9"]  # before and behind it a glance will do
+
+
+def test_a_post_that_was_passed_at_a_glance_is_the_newest_one_unless_a_fill_brought_it(decoded):
+    desk = drafter("5")
+    assert desk.draft([line("9", "jazz"), line("8", "jazz")], 0).batch.last_id == "9"
+    assert desk.draft([line("11", "jazz", backfilled=True)], 0).batch.last_id == "9"
+    assert desk.draft([line("10", "jazz")], 0).batch.last_id == "10"
+    assert decoded == []
