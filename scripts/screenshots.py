@@ -62,6 +62,8 @@ SHOTS = (
     Shot("health", keys=("h",)),
     Shot("reading", (160, 45), keys=("4", "up", "up")),
     Shot("filter", keys=("t", "slash", *"tour")),
+    Shot("last-hour", keys=("w", "right")),
+    Shot("health", keys=("h",)),
     Shot("help", keys=("question_mark",)),
 )
 
