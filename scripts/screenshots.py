@@ -131,7 +131,9 @@ def main() -> None:
 def _demo(folder: Path) -> Iterator[Capture]:
     """A real capture over the simulator, after a cut and minutes of posts."""
     os.chdir(folder)  # so that the folder's own name is all that a picture shows
-    options = SimulatorOptions(seed=4, rate=25, duplicates=0.04, match=0.3, faults=("1500:disconnect-operational",))
+    options = SimulatorOptions(
+        seed=4, rate=25, duplicates=0.04, match=0.3, faults=("1500:disconnect-operational",)
+    )
     with Simulator(options) as simulator:
         x = XSettings(base_url=simulator.url, bearer_token=SecretStr(options.tokens[0]))
         capture = Capture.open(Settings(x=x, data_dir=Path("bieber-tui-data")), demo=True)
