@@ -336,7 +336,7 @@ class Dashboard(App[int]):
         for over in self.screen_stack[1:]:
             if isinstance(over, Sheet | WindowScreen):
                 over.show(snapshot)
-        self.view.remember(show=self.feed.ring.show, reading=self.stream.mode)
+        self.view.remember(show=self.feed.ring.show, reading=self.stream.reading)
 
     def _draw_numbers(self, snapshot: Snapshot, width: int, height: int) -> list[Line]:
         memory = self.view.memory

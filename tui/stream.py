@@ -44,6 +44,7 @@ class Stream(Vertical):
         self._keys = keys
         self.feed = Feed(capacity, id="feed")
         self.mode = Mode.TEXT
+        self._chosen: Mode | None = None  # by the user, while a name of the last hour is read in its own way
         self._fault: QueryError | None = None
         self._filter: Filter | None = None
         self._now = 0.0
@@ -90,6 +91,11 @@ class Stream(Vertical):
     def wanted(self) -> Wanted:
         """What the field and the stars ask for at present."""
         return Wanted(self._field.value.strip(), self.mode, self.feed.ring.wanted.starred)
+
+    @property
+    def reading(self) -> Mode:
+        """The reading that the user chose; that of a name of the last hour is only for as long as it is shown."""
+        return self._chosen or self.mode
 
     @property
     def typing(self) -> bool:
@@ -154,6 +160,7 @@ class Stream(Vertical):
             self.app.notify(f"A filter is read as {', '.join(every)}.", severity="warning", markup=False)
             return
         chosen = Mode(argument) if argument else every[(every.index(self.mode) + 1) % len(every)]
+        self._chosen = None
         self.look_for(replace(self.wanted, mode=chosen))
 
     def do_leave(self) -> None:
@@ -167,7 +174,8 @@ class Stream(Vertical):
             return
         self._close()
         if self.wanted or self._fault is not None:
-            self.look_for(Wanted(mode=self.mode))
+            self.look_for(Wanted(mode=self.reading))
+            self._chosen = None
 
     def _close(self) -> None:
         self._bar.remove_class("-open")
@@ -209,6 +217,7 @@ class Stream(Vertical):
     def _only(self, wanted: Wanted, whole: bool) -> None:
         self._close()
         self.feed.follow()
+        self._chosen = self.reading
         self.look_for(wanted)
         if not whole:
             self._search(wanted)

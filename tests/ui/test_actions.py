@@ -692,8 +692,11 @@ async def test_a_name_of_the_window_opens_the_feed_with_only_its_posts():
         assert app.place is Place.DASHBOARD
         assert {row.post.author.username for row in app.feed.shown} == {"pop_daily"}
         assert app.feed.stored is None and not app.feed.ring.frozen  # memory reaches back over the hour
+        assert app.stream.reading is Mode.TEXT  # what the user chose for what he types
         await pilot.press(key_of("clear"))
         await until(lambda: not app.feed.ring.wanted)
+        await pilot.press(key_of("filter"), *"tour")
+        await until(lambda: app.feed.ring.wanted == Wanted("tour", Mode.TEXT))
 
 
 async def test_what_memory_does_not_hold_of_the_hour_is_searched_in_the_store():
