@@ -101,7 +101,8 @@ def test_a_reader_that_is_held_up_too_long_is_dropped_by_x_and_what_is_lost_is_i
         assert sim.connections[0].ended == "dropped as a slow reader"
         hand.open.set()
         wait_until(lambda: len(sim.connections) == 2 and capture.snapshot().health[0].state.connected)
-        wait_until(lambda: sim.finished and 0 < len(sent_on(sim, 2)) and journal_ids(tmp_path)[-1:] == sent_on(sim, 2)[-1:], 60)
+        wait_until(lambda: sim.finished and sent_on(sim, 2), 60)
+        wait_until(lambda: journal_ids(tmp_path)[-1:] == sent_on(sim, 2)[-1:], 60)
         capture.stop()
         report = capture.report()
         first, second = sent_on(sim, 1), sent_on(sim, 2)

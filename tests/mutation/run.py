@@ -187,9 +187,12 @@ def mutate(part: str, workers: int, *, anew: bool) -> tuple[int, int, list[Chang
 
 
 def _codes(work: Path, module: str) -> dict[str, int | None]:
-    """The exit code of the tests for each change of a module."""
-    notes = work / "mutants" / f"{module}.meta"
-    codes: dict[str, int | None] = json.loads(notes.read_text())["exit_code_by_key"] if notes.exists() else {}
+    """The exit code of the tests for each change of a module; none when it was left off in mid-write."""
+    try:
+        notes = json.loads((work / "mutants" / f"{module}.meta").read_text())
+    except (OSError, ValueError):
+        return {}
+    codes: dict[str, int | None] = notes["exit_code_by_key"]
     return codes
 
 
