@@ -3,6 +3,7 @@
     stream.py       what everyone reads: the simulator in a process of its own, and what a store must hold after it
     contestants.py  who reads it: bieber-tui, what people use now, and the limit
     throughput.py   posts a second over the whole path, and against the others
+    stages.py       where the time of a post goes, step by step, and with how many terms in the topic
     growth.py       the cost of a post when many are stored already
     latency.py      from the socket to durable
     start.py        from the start to the first post, and the cost of waiting

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import growth, latency, machine, report, screen, start, throughput
+from bench import growth, latency, machine, report, screen, stages, start, throughput
 from tests.conftest import FerretDB
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +43,8 @@ def main() -> int:
         cells,
         growth.ask(quick=quick, repetitions=repetitions, say=_say),
         latency.ask(seconds=5 if quick else 30),
+        stages.ask(quick=quick),
+        stages.ask_terms(quick=quick),
         start.ask(repetitions=3 if quick else 10, idle_seconds=5 if quick else 30),
         screen.ask(seconds=10 if quick else 60),
     )

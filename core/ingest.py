@@ -7,6 +7,7 @@ batch stays in hand and is tried again before another one is taken.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from core import crashpoint
@@ -26,6 +27,9 @@ from core.snapshot import Verdict
 from core.windows import Windows
 
 TICK = 0.25  # seconds between two looks at the time when no line comes
+# A batch waits for more lines this many times as long as the last commit took: so a fast disk makes posts durable
+# soon, and a slow one is never asked for more than a fifth of its time. journal.batch_age bounds it.
+LINGER = 4
 
 
 class Ingest:
@@ -72,6 +76,7 @@ class Ingest:
         )
         self._seen_byte_at: float | None = None
         self._held: Draft | None = None  # taken, not committed yet
+        self._commit_seconds = settings.journal.batch_age  # that the last commit took
         self.marked = False  # a gap began or ended since somebody looked
         self.on_page: Callable[[], None] = lambda: None  # called when a page of a fill is durable
         self.batches = 0  # rises with every step that is done
@@ -119,7 +124,8 @@ class Ingest:
 
     def _next_draft(self) -> Draft:
         last_byte_at = self._connection.last_byte_at
-        items = self._queue.take(self._settings.journal.batch_size, TICK, self._settings.journal.batch_age)
+        linger = min(LINGER * self._commit_seconds, self._settings.journal.batch_age)
+        items = self._queue.take(self._settings.journal.batch_size, TICK, linger)
         draft = self._drafter.draft(items, self._feed.last_seq)
         if not items and not self.full and last_byte_at != self._seen_byte_at:
             # Nothing waits, so every line up to that byte is durable: a crash's gap will begin there.
@@ -129,7 +135,9 @@ class Ingest:
     def _commit(self, draft: Draft) -> None:
         batch = draft.batch
         crashpoint.reach(Point.BEFORE_TRANSACTION)
+        began = time.monotonic()
         fresh = self._journal.commit(batch, self._session)
+        self._commit_seconds = time.monotonic() - began
         self._held = None
         crashpoint.reach(Point.COMMITTED)
         inserted = sum(fresh)

@@ -35,7 +35,7 @@ from tui.app import Dashboard  # noqa: E402
 from tui.controls import Controls  # noqa: E402
 
 CELL = (12.2, 24.4)  # pixels of a cell in Textual's SVG, about
-SECONDS = 12.0  # how long the capture runs before the first picture
+SECONDS = 150.0  # how long the capture runs before the first picture
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ SHOTS = (
     Shot("frozen", keys=("up", "up", "up", "up")),
     Shot("keywords", keys=("k", "end", *" OR #jb")),
     Shot("detail", keys=("up", "up", "enter")),
+    Shot("reading", (160, 45), keys=("4", "up", "up")),
     Shot("filter", keys=("t", "slash", *"tour")),
     Shot("last-hour", keys=("w", "right")),
     Shot("health", keys=("h",)),
@@ -128,9 +129,11 @@ def main() -> None:
 
 @contextmanager
 def _demo(folder: Path) -> Iterator[Capture]:
-    """A real capture over the simulator, after a cut and a few seconds of posts."""
+    """A real capture over the simulator, after a cut and minutes of posts."""
     os.chdir(folder)  # so that the folder's own name is all that a picture shows
-    options = SimulatorOptions(seed=4, rate=25, duplicates=0.04, match=0.3, faults=("60:disconnect-operational",))
+    options = SimulatorOptions(
+        seed=4, rate=25, duplicates=0.04, match=0.3, faults=("1500:disconnect-operational",)
+    )
     with Simulator(options) as simulator:
         x = XSettings(base_url=simulator.url, bearer_token=SecretStr(options.tokens[0]))
         capture = Capture.open(Settings(x=x, data_dir=Path("bieber-tui-data")), demo=True)

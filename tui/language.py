@@ -45,13 +45,18 @@ def topic_fault(query: str) -> Fault | None:
 
 
 def term_finder(topic: str) -> Callable[[str], Iterable[tuple[int, int]]] | None:
-    """A function that finds the topic's terms in a text; None for a topic that cannot be read."""
+    """A function that finds the topic's terms in a text; None for a topic that cannot be read.
+
+    It has been used once, since the first use loads the tokenizer, and takes longer than a frame may.
+    """
     from core.query import parse_topic  # noqa: PLC0415
 
     try:
-        return parse_topic(topic).spans
+        find = parse_topic(topic).spans
     except QueryError:
         return None
+    find(f"{topic} \N{MUSICAL NOTE}")
+    return find
 
 
 def is_one_term(query: str) -> bool:

@@ -146,7 +146,7 @@ class Journal:
     def commit(self, batch: Batch, session: int) -> list[bool]:
         """Add a batch durably. Returns, for each entry in order, whether it was new to the journal."""
         with self._transaction() as db:
-            fresh = [self._insert(db, batch.source, entry) for entry in batch.entries]
+            fresh = self._insert(db, batch.source, batch.entries) if batch.entries else []
             if batch.filtered:
                 db.executemany(
                     "INSERT OR IGNORE INTO filtered VALUES (?, ?, ?, ?)",
@@ -200,33 +200,39 @@ class Journal:
         return fresh
 
     @staticmethod
-    def _insert(db: sqlite3.Connection, source: str, entry: Entry) -> bool:
-        matched = json.dumps(entry.matched, ensure_ascii=False)
-        done = db.execute(
+    def _insert(db: sqlite3.Connection, source: str, entries: list[Entry]) -> list[bool]:
+        """Add posts, and later versions of posts; for each whether it was new."""
+        texts = {matched: json.dumps(matched, ensure_ascii=False) for matched in {one.matched for one in entries}}
+        before = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'posts'").fetchone()
+        db.executemany(
             "INSERT INTO posts (source, id, received_at, text_hash, matched, backfilled, raw, checksum)"
             " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS"
             " (SELECT 1 FROM removed WHERE source = ?1 AND id = ?2) ON CONFLICT DO NOTHING",
-            (
-                source,
-                entry.id,
-                entry.received_at,
-                entry.text_hash,
-                matched,
-                entry.backfilled,
-                entry.raw,
-                checksum(source, entry.id, entry.received_at, matched, entry.backfilled, entry.raw),
-            ),
-        )
-        if done.rowcount:
-            return True
-        db.execute(
+            [
+                (source, one.id, one.received_at, one.text_hash, matched := texts[one.matched], one.backfilled,
+                 one.raw, checksum(source, one.id, one.received_at, matched, one.backfilled, one.raw))
+                for one in entries
+            ],
+        )  # fmt: skip
+        # Numbers only rise: these are the rows that were added just now.
+        added = db.execute("SELECT id FROM posts WHERE seq > ?", before or (0,)).fetchall()
+        left = {id_ for (id_,) in added}
+        fresh = []
+        for one in entries:
+            fresh.append(one.id in left)
+            left.discard(one.id)  # of two in one batch the first is the new one
+        db.executemany(
             "INSERT INTO versions SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS"
             " (SELECT 1 FROM posts WHERE source = ?1 AND id = ?2 AND text_hash = ?4) AND NOT EXISTS"
             " (SELECT 1 FROM versions WHERE source = ?1 AND id = ?2 AND text_hash = ?4) AND NOT EXISTS"
             " (SELECT 1 FROM removed WHERE source = ?1 AND id = ?2 AND text_hash = ?4)",
-            (source, entry.id, entry.received_at, entry.text_hash, entry.raw),
+            [
+                (source, one.id, one.received_at, one.text_hash, one.raw)
+                for one, new in zip(entries, fresh, strict=True)
+                if not new
+            ],
         )
-        return False
+        return fresh
 
     def _note_progress(self, *, at_once: bool = False) -> None:
         """Note beside the journal how far it has got, once a second. What it says is committed already."""

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 from core.marks import mark_ranges
 from core.query.match import BETWEEN, near, sequence
-from core.query.text import normalise, units, word_pattern
+from core.query.text import Unit, normalise, units, word_pattern
 from core.query.tree import Entity, Term, Words
 
 # A character and what may melt into it: marks, invisible characters, Korean vowels, Japanese voice marks.
@@ -38,11 +38,35 @@ class Highlighter:
                     self._names.add(kind + normalise(name))
                 case _:
                     pass  # an operator asks for something that is not in the text
+        phrases = (*self._phrases, *(parts for parts, _ in self._near))
+        # A unit is a part of the normalised text, so a text without any of these has no term in it. Which words
+        # there are is known without the tokenizer; emoji and phrases need it.
+        emoji = {one for one in self._single if not _is_word(one)}
+        self._units_for = frozenset((*emoji, *(max(parts, key=len) for parts in phrases)))
+        self._needles = self._units_for | self._single | self._names
 
     def spans(self, text: str) -> list[Span]:
         """The ranges of code points (start, end) that terms matched, in order, none touching another's inside."""
+        normal = normalise(text)
+        if not any(needle in normal for needle in self._needles):
+            return []
         normal, starts, ends = _aligned(text)
-        found = units(normal)
+        if any(needle in normal for needle in self._units_for):
+            places = self._in_units(units(normal))
+        else:
+            words = word_pattern().finditer(normal)
+            places = [word.span() for word in words if word.group() in self._single]
+        for name in self._names:
+            at = normal.find(name)
+            while at >= 0:
+                end = at + len(name)
+                if not (_is_word(normal[end : end + 1]) or (at and _is_word(normal[at - 1]))):
+                    places.append((at, end))
+                at = normal.find(name, end)
+        return _merged((starts[start], ends[end - 1]) for start, end in places)
+
+    def _in_units(self, found: list[Unit]) -> list[Span]:
+        """Where words, emoji and phrases stand."""
         places = [(unit.start, unit.end) for unit in found if unit.text in self._single]
         for parts, within in self._near:
             places += [(found[first].start, found[last].end) for first, last in near(found, parts, within)]
@@ -57,14 +81,7 @@ class Highlighter:
                     first = bisect_right(begins, at) - 1
                     places.append((found[first].start, found[first + len(parts) - 1].end))
                     at = joined.find(phrase, at + len(phrase) - len(BETWEEN))
-        for name in self._names:
-            at = normal.find(name)
-            while at >= 0:
-                end = at + len(name)
-                if not (_is_word(normal[end : end + 1]) or (at and _is_word(normal[at - 1]))):
-                    places.append((at, end))
-                at = normal.find(name, end)
-        return _merged((starts[start], ends[end - 1]) for start, end in places)
+        return places
 
 
 def _is_word(char: str) -> bool:
@@ -87,13 +104,18 @@ def _aligned(text: str) -> tuple[str, list[int] | range, list[int] | range]:
         return normalise(text), range(len(text)), range(1, len(text) + 1)
     normal = normalise(text)
     # Where a cluster turns out to be too small, take whole runs, then the whole text.
-    for pattern in (rf"(?s:.)[{mark_ranges()}{_CLUSTER_TAIL}]*", r"\s|\S+", r"(?s:.+)"):
+    tail = f"[{mark_ranges()}{_CLUSTER_TAIL}]"
+    for pattern in (rf"[\x00-\x7f]+(?!{tail})|(?s:.){tail}*", r"\s|\S+", r"(?s:.+)"):
         pieces: list[str] = []
         starts: list[int] = []
         ends: list[int] = []
         for match in re.finditer(pattern, text):
             piece = normalise(match.group())
             pieces.append(piece)
+            if match.group().isascii():
+                starts += range(*match.span())
+                ends += range(match.start() + 1, match.end() + 1)
+                continue
             starts += [match.start()] * len(piece)
             ends += [match.end()] * len(piece)
         if "".join(pieces) == normal:

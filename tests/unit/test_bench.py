@@ -25,6 +25,7 @@ from bench.contestants import (
 from bench.growth import Point
 from bench.latency import Latency
 from bench.screen import Screen
+from bench.stages import Stage
 from bench.start import Start
 from bench.stream import LOADS, Expected, Load, Stream
 from bench.throughput import Cell, broken, ratio
@@ -62,12 +63,17 @@ def everything(**ours):
 POINTS = [Point(10_000, 50.0, 20_000.0), Point(1_000_000, 55.0, 18_000.0)]
 
 
+STAGES = [Stage(load, name, 1.25) for load in (LOADS[0], LOADS[2]) for name in ("read", "judge")]
+
+
 def answers(cells):
     return report.Answers(
         MACHINE,
         cells,
         POINTS,
         Latency(5000, 51.0, 88.4, 93.0),
+        STAGES,
+        [(1, 7.5), (1000, 21.25)],
         Start(250.0, 180.0, 340.0, 15.0, 150.0, 260.0, 0.004, 50_000_000),
         Screen(0.33, 0.40, 120, 31.0, 62.0),
     )
@@ -110,7 +116,7 @@ def test_ratios_are_of_medians_and_take_the_one_measurement_of_who_keeps_all():
 
 
 def test_the_guard_speaks_when_a_factor_is_lost_and_only_then():
-    assert broken(everything(cpu=10.0)) == []
+    assert broken(everything(cpu=5.0)) == []
     trouble = broken(everything(cpu=49.0))
     assert len(trouble) == 1
     assert SEED.name in trouble[0]
@@ -128,6 +134,8 @@ def test_the_page_has_every_figure_and_the_plot_is_a_picture():
     assert "p99 | 88 ms | 120 ms | 50 ms |" in page
     assert "to the first post | 250 ms |" in page
     assert "| 1,000,000 | 55.0 |" in page
+    assert "| judge | 1.2 | 1.2 |" in page
+    assert "| 1,000 | 21.2 |" in page
     assert ElementTree.fromstring(report.plot_growth(POINTS)) is not None
     picture = ElementTree.fromstring(report.plot(cells))
     assert sum(part.tag.endswith("rect") for part in picture.iter()) == len(cells)

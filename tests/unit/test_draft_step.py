@@ -61,15 +61,24 @@ def test_a_line_may_be_refused_at_a_glance_up_to_a_length(decoded):
 
 
 def test_a_line_about_the_topic_is_taken_whole():
-    found = drafter().draft([line("1", "jazz"), line("2", "music", AT + 1), line("3", "unwanted music")], 7)
-    raw = line("2", "music").raw
-    assert found.batch.entries == [Entry("2", AT + 1, text_hash("music"), ("music",), False, raw)]
-    assert found.matched == [1]
+    items = [
+        line("1", "jazz"),
+        line("2", "music", AT + 1),
+        line("3", "unwanted music"),
+        line("4", "music", AT + 1.5),
+    ]
+    found = drafter().draft(items, 7)
+    assert found.batch.entries == [
+        Entry("2", AT + 1, text_hash("music"), ("music",), False, items[1].raw),
+        Entry("4", AT + 1.5, text_hash("music"), ("music",), False, items[3].raw),
+    ]
+    assert found.matched == [1, 3]
     assert [(row.seq, row.verdict, row.matched) for row in found.rows] == [
-        (8, Verdict.FILTERED, ()), (9, Verdict.MATCHED, ("music",)), (10, Verdict.FILTERED, ())
+        (8, Verdict.FILTERED, ()), (9, Verdict.MATCHED, ("music",)),
+        (10, Verdict.FILTERED, ()), (11, Verdict.MATCHED, ("music",)),
     ]  # fmt: skip
-    assert found.seconds == {int(AT): [2, 0], int(AT) + 1: [1, 1]}
-    assert (found.taken, found.batch.delivered, found.batch.consumed) == (3, 3, 3)
+    assert found.seconds == {int(AT): [2, 0], int(AT) + 1: [2, 2]}
+    assert (found.taken, found.batch.delivered, found.batch.consumed) == (4, 4, 4)
 
 
 def test_the_first_post_behind_a_gap_bounds_it_though_it_is_not_about_the_topic(decoded):

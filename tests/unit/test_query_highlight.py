@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.errors import QueryError
 from core.post import Post
 from core.query import parse_keywords, parse_topic
 from core.query.highlight import _aligned
 from core.query.text import normalise
-from tests.unit.test_query_match import TEXTS
+from tests.strategies import QUERIES, TERMS, TEXTS
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,21 @@ def test_spans_agree_with_the_verdict(text, query):
     assert bool(spans) == (topic.match(Post(source="x", id="1", text=text)) is not None)
     assert all(0 <= start < end <= len(text) for start, end in spans)
     assert all(one[1] <= other[0] for one, other in pairwise(spans))
+
+
+@given(
+    text=st.one_of(TEXTS, QUERIES, st.lists(TERMS, max_size=4).map(" ".join)),
+    query=st.one_of(QUERIES, st.lists(TERMS, min_size=1, max_size=3).map(" OR ".join)),
+)
+@settings(max_examples=800, deadline=None)
+def test_what_is_found_at_a_glance_is_what_the_tokenizer_finds(text, query):
+    try:
+        finder = parse_keywords(query)._highlighter
+    except QueryError:
+        return
+    found = finder.spans(text)
+    finder._needles = finder._units_for = frozenset(("",))  # which every text has
+    assert finder.spans(text) == found
 
 
 @settings(max_examples=500, deadline=None)

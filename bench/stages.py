@@ -1,0 +1,196 @@
+"""Where does the time of a post go? Each step of its way alone, over the same bytes, in this process.
+
+The bytes are those of a real answer of the simulator. A step is called as the capture calls it, for all posts, and
+the best of some rounds counts: processor time, so that what else the machine does changes little. The steps do not
+add up to the whole path: the kernel's part, the change of threads and the collector are missing here.
+"""
+
+from __future__ import annotations
+
+import gc
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from bench.contestants import Wrong
+from bench.stream import LOADS, TOKEN, Load, Stream
+from core.bounds import Bounds
+from core.clock import SystemClock
+from core.connection import Connection, Line
+from core.draft import Draft, Drafter
+from core.events import EventLog
+from core.journal import Journal, Tombstones
+from core.lines import LineQueue
+from core.privacy import Privacy
+from core.query import parse_topic
+from core.settings import Settings
+from core.sources import decoder, glance, people
+from core.sources.x.answers import in_stream
+from core.sources.x.body import ChunkedBody
+from core.sources.x.deletes import announced
+from core.sources.x.framing import Lines
+from core.sources.x.transport import READ_SIZE
+from core.windows import Windows
+
+T = TypeVar("T")
+
+POSTS = {"small": 30_000, "full": 6_000}
+ROUNDS = 3
+BATCH = 1000
+TERMS = (1, 10, 100, 1000)
+TOPIC: str = Settings.model_fields["topic"].default
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step, in microseconds of processor time a post."""
+
+    load: Load
+    name: str
+    cpu: float
+
+
+def ask(*, quick: bool) -> list[Stage]:
+    """Every step, over small and rich posts of which 10 % match."""
+    return [
+        Stage(load, name, cpu)
+        for load in LOADS if load.match == LOADS[0].match
+        for name, cpu in _stages(record(load, POSTS[load.payload] // (10 if quick else 1)))
+    ]  # fmt: skip
+
+
+def ask_terms(*, quick: bool) -> list[tuple[int, float]]:
+    """Terms in the topic, and what judging a small post costs then: microseconds of processor time."""
+    lines = _lines(_bodies(record(LOADS[0], POSTS["small"] // (10 if quick else 1))))
+    others = [f"word{number}" for number in range(max(TERMS) - 1)]
+    return [
+        (count, _best(lambda topic=topic: _each(id, _drafts(lines, topic, glances=True))) / len(lines) * 1e6)  # type: ignore[misc]
+        for count in TERMS
+        for topic in [" OR ".join(["music", *others[: count - 1]])]
+    ]
+
+
+def record(load: Load, posts: int) -> list[bytes]:
+    """The body of the simulator's answer as the socket gave it, with at least so many posts."""
+    with tempfile.TemporaryDirectory() as name, Stream(load, Path(name)) as stream:
+        stream.define_rule()
+        url = urlsplit(stream.url)
+        with socket.create_connection((url.hostname, url.port)) as peer:
+            asked = f"GET /2/tweets/search/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+            peer.sendall(asked.encode())
+            data = b""
+            while b"\r\n\r\n" not in data:
+                data += _some(peer)
+            parts = [data.partition(b"\r\n\r\n")[2] + _some(peer)]
+            left = 3 * posts  # a chunk has three line ends
+            while left > 0:
+                parts.append(_some(peer))
+                left -= parts[-1].count(b"\n")
+    return parts
+
+
+def _some(peer: socket.socket) -> bytes:
+    if not (data := peer.recv(READ_SIZE)):
+        raise Wrong("the simulator closed the connection")
+    return data
+
+
+def _stages(parts: Sequence[bytes]) -> list[tuple[str, float]]:
+    bodies = _bodies(parts)
+    lines = _lines(bodies)
+    look = glance("x")
+    assert look is not None
+    words = [seen.words for line in lines if (seen := look(line)) is not None]
+    topic = parse_topic(TOPIC)
+    steps: list[tuple[str, Callable[[], object]]] = [
+        ("take HTTP's chunks apart", lambda: _bodies(parts)),
+        ("find the lines", lambda: _framed(bodies)),
+        ("errors and deletions of X?", lambda: _each(lambda line: in_stream(line) or announced(line), lines)),
+        ("through the queue to the writer", lambda: _queued(lines)),
+        ("glance: read into structs, gather the words", lambda: _each(look, lines)),
+        ("surely not about the topic?", lambda: _each(topic.lacks, words)),
+        ("verdict: both, and decode and match the rest", lambda: _each(id, _drafts(lines, TOPIC, glances=True))),
+        ("without a glance: decode and match all", lambda: _each(id, _drafts(lines, TOPIC, glances=False))),
+    ]
+    found = [(name, _best(step) / len(lines) * 1e6) for name, step in steps]
+    commit, window = _committed(list(_drafts(lines, TOPIC, glances=True)))
+    return [
+        *found,
+        ("insert and commit", commit / len(lines) * 1e6),
+        ("count the matched ones in the window", window / len(lines) * 1e6),
+    ]
+
+
+def _each(function: Callable[[T], object], items: Iterable[T]) -> None:
+    for item in items:
+        function(item)
+
+
+def _bodies(parts: Sequence[bytes]) -> list[bytes]:
+    body, bodies = ChunkedBody(), []
+    for part in parts:
+        body.feed(part)
+        bodies.append(body.take())
+    return bodies
+
+
+def _framed(bodies: Sequence[bytes]) -> list[bytes]:
+    framing = Lines()
+    return [line for body in bodies for line in framing.feed(body)]
+
+
+def _lines(bodies: Sequence[bytes]) -> list[bytes]:
+    return [line for line in _framed(bodies) if line]
+
+
+def _queued(lines: Sequence[bytes]) -> None:
+    queue: LineQueue[object] = LineQueue()
+    clock = SystemClock()
+    connection = Connection("x", queue, EventLog(clock), clock)  # type: ignore[arg-type]
+    for start in range(0, len(lines), BATCH):
+        for line in lines[start : start + BATCH]:
+            connection.deliver(line, 0.0)
+        queue.take(BATCH, 0.0, 0.0)
+
+
+def _drafts(lines: Sequence[bytes], topic: str, *, glances: bool) -> Iterator[Draft]:
+    privacy = Privacy(
+        "x", decoder("x"), people("x"), Tombstones(b"", frozenset()), None, glance("x") if glances else None
+    )
+    drafter = Drafter(
+        "x", privacy, parse_topic(topic), Bounds("", 0.0), wanted=lambda _: True, quoted=False, keep_all=False,
+        most=None,
+    )  # fmt: skip
+    for start in range(0, len(lines), BATCH):
+        yield drafter.draft([Line(line, 0.0, False) for line in lines[start : start + BATCH]], start)
+
+
+def _committed(drafts: Sequence[Draft]) -> tuple[float, float]:
+    """Seconds of processor time for the journal, and for the window."""
+    window = Windows(0.0)
+    with tempfile.TemporaryDirectory() as name, Journal(Path(name)) as journal:
+        session = journal.begin_session(0.0, "x")
+        began = time.process_time()
+        for draft in drafts:
+            journal.commit(draft.batch, session)
+        committed = time.process_time()
+        for draft in drafts:
+            for place in draft.matched:
+                window.add(draft.rows[place].post, 0.0)
+    return committed - began, time.process_time() - committed
+
+
+def _best(step: Callable[[], object]) -> float:
+    """Seconds of processor time."""
+    best = float("inf")
+    for _ in range(ROUNDS):
+        gc.collect()
+        began = time.process_time()
+        step()
+        best = min(best, time.process_time() - began)
+    return best
