@@ -19,7 +19,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -44,9 +43,11 @@ from tui.jobs import Job, Jobs
 from tui.keymap import resolve
 from tui.memory import Memory, added
 from tui.numbers import draw_numbers
+from tui.over import Over
 from tui.pace import Echo, Pace
 from tui.painted import Canvas, Panel
 from tui.posts import Posts
+from tui.replay import Replay
 from tui.side import draw_side, draw_status, in_trouble
 from tui.stream import Stream
 from tui.themes import OWN, ink_variables
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
 NUMBERS_EVERY = 0.25  # seconds between two paintings of everything but the feed
 COVERED_EVERY = 0.5  # the same under a dialog, the feed included: all of the screen is painted anew then
 UNFOCUSED_FPS = 4.0
-SEEK = 60.0  # seconds of a recording
 MONOCHROME = "ansi-dark"
 
 
@@ -125,7 +125,9 @@ class Dashboard(App[int]):
         self._ask_echo: Callable[[int], None] | None = None
         self._lags: Callable[[], bool] = lambda: False  # whether the terminal has not even taken the last frame
         # What happened to the screen itself: in the log beside the capture's events.
-        self._events = [Event(0, self.snapshot.at, Level.WARNING, problem)] if problem else []
+        events = [Event(0, self.snapshot.at, Level.WARNING, problem)] if problem else []
+        self._over = Over(self, events)
+        self._replay = Replay(controls, self.jobs)
         for theme in OWN:
             self.register_theme(theme)
         self.view = View(self, settings.ui, memory or Memory(), folder)
@@ -272,7 +274,7 @@ class Dashboard(App[int]):
 
     def do(self, action: str, argument: str = "") -> None:
         """Do an action of the table."""
-        for part in (self.screen, self.stream, self._posts, self.view, self):
+        for part in (self.screen, self.stream, self._posts, self.view, self._over, self._replay, self):
             method = getattr(part, f"do_{action}", None)
             if method is not None:
                 method(argument) if BY_ID[action].argument else method()
@@ -444,31 +446,6 @@ class Dashboard(App[int]):
         command = self._controls.resume if self.snapshot.paused else self._controls.pause
         self.jobs.start(lambda _: command())
 
-    def _play(self, call: Callable[[Playable], None]) -> None:
-        replay = self._controls
-        if isinstance(replay, Playable):
-            self.jobs.start(lambda _: call(replay))
-
-    def do_step(self) -> None:
-        """One more post of the replay."""
-        self._play(lambda replay: replay.step())
-
-    def do_rewind(self) -> None:
-        """A minute back."""
-        self._play(lambda replay: replay.seek(-SEEK))
-
-    def do_forward(self) -> None:
-        """A minute forward."""
-        self._play(lambda replay: replay.seek(SEEK))
-
-    def do_slower(self) -> None:
-        """Slower."""
-        self._play(lambda replay: replay.change_speed(-1))
-
-    def do_faster(self) -> None:
-        """Faster."""
-        self._play(lambda replay: replay.change_speed(1))
-
     def do_keywords(self) -> None:
         """Change keywords and topic."""
         from tui.dialogs.query import QueryDialog  # noqa: PLC0415
@@ -485,54 +462,11 @@ class Dashboard(App[int]):
             QueryDialog(now, self._controls.change_query, memory.queries, recent, self.keys, self.jobs), changed
         )
 
-    def do_window(self, argument: str = "") -> None:
-        """The last hour in plots and lists."""
-        if self.view.choose_list(argument):
-            self.push_screen(WindowScreen(self.snapshot, self.view, self.keys))
-
-    def do_only(self, argument: str = "") -> None:
-        """Only the posts of a name; without one, choose it."""
-        if argument:
-            self.view.only(argument)
-        else:
-            self.do_window()
-
-    def do_health(self) -> None:
-        """How it goes."""
-        from tui.dialogs.health import health_sheet  # noqa: PLC0415
-
-        self.push_screen(health_sheet(lambda: self.snapshot, self.keys))
-
-    def do_gaps(self) -> None:
-        """The gaps."""
-        from tui.dialogs.gaps import gaps_sheet  # noqa: PLC0415
-
-        self.push_screen(gaps_sheet(lambda: self.snapshot, self.keys))
-
-    def do_log(self) -> None:
-        """Read the event log."""
-        from tui.dialogs.log import log_sheet  # noqa: PLC0415
-
-        events = sorted((*self.snapshot.events, *self._events), key=lambda event: event.at)
-        self.push_screen(log_sheet(replace(self.snapshot, events=tuple(events)), self.keys))
-
     # The program.
-
-    def do_help(self) -> None:
-        """Every key and word."""
-        from tui.dialogs.help import help_sheet  # noqa: PLC0415
-
-        self.push_screen(help_sheet(self.place, self.keys, self.offers))
 
     def do_palette(self) -> None:
         """Find an action by its name."""
         self.action_command_palette()
-
-    def do_command(self) -> None:
-        """Type a command."""
-        from tui.command import CommandLine  # noqa: PLC0415
-
-        self.push_screen(CommandLine(self))
 
 
 def run(
