@@ -20,6 +20,7 @@ READINGS = {
     Mode.QUERY: ("query", "as a topic: from:ana -news"),
 }
 DOT: Span = (" · ", "dim")
+ROOM_FOR_READING = 24  # cells from which what is looked for is said with its reading
 
 
 def wanted_words(wanted: Wanted, room: int) -> list[Span]:
@@ -29,10 +30,10 @@ def wanted_words(wanted: Wanted, room: int) -> list[Span]:
         spans += [("★ only", "accent@starred")]
     if wanted.text:
         spans += [DOT] if spans else []
-        if wanted.mode is not Mode.TEXT:
+        if wanted.mode is not Mode.TEXT and room >= ROOM_FOR_READING:
             spans.append((f"{READINGS[wanted.mode][0]} ", "dim"))
         slash = "/" if wanted.mode is Mode.TEXT else ""
-        spans.append((clip(f"{slash}{clean(wanted.text)}", max(room, 6)), "accent"))
+        spans.append((clip(f"{slash}{clean(wanted.text)}", max(room - line_width(spans), 6)), "accent"))
     return spans
 
 

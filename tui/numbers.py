@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 from core.counters import Counters
 from core.snapshot import Series, Snapshot
 from tui.ink import Line, Span, fit, line_width, spread
@@ -139,31 +141,33 @@ def _full(snapshot: Snapshot, width: int, height: int, life: bool, period: int) 
     top = f"top {matched.top * 100:.0f} %"
     scale = f"{name}, up to {matched.top * 100:.0f} %" if plot_width >= 34 else name if period else top
     other, share = ("run", snapshot.run.match_rate) if life else ("life", snapshot.life.match_rate)
-    peak = f"peak {count(rates.peak_per_s)}/s at {minute(rates.peak_at)}" if rates.peak_at else ""
+    peak = f"peak {count(rates.peak_per_s)}/s" if rates.peak_at else ""
+    when = f" at {minute(rates.peak_at)}" if rates.peak_at else ""
     any_counted = bool(counted(snapshot, period).consumed)
     match = [
         spread([("MATCH RATE", "dim")], [(percent(rates.match_rate), "strong")], plot_width),
         *matched.lines,
-        spread(
-            [(f"{other} {percent(share)}" if share is not None else "", "dim")],
-            [(scale if any_counted else "", "faint-text@period")],
-            plot_width,
+        _foot(
+            [f"{other} {percent(share)}" if share is not None else ""], scale if any_counted else "", plot_width
         ),
     ]
     speed = [
         spread([("POSTS/S", "dim")], [(rate(rates.posts_per_s), "strong")], plot_width),
         *_speed_plot(snapshot, period, plot_width, plots_height).lines,
-        spread(
-            [(peak, "dim")],
-            [(name if plot_width >= 26 and any_counted else "", "faint-text@period")],
-            plot_width,
-        ),
+        _foot([peak + when, peak], name if plot_width >= 26 and any_counted else "", plot_width),
     ]
     lines: list[Line] = []
     for y in range(height):
         cells = table[y] if y < len(table) else ()
         lines.append(fit([*fit(cells, left_width), ("   ", "dim"), *match[y], ("    ", "dim"), *speed[y]], width))
     return lines
+
+
+def _foot(words: list[str], scale: str, width: int) -> Line:
+    """The longest of the words that fits under a plot, beside it the scale if there is room: none is cut."""
+    said = next((one for one in words if cell_len(one) <= width), "")
+    beside = cell_len(said) + 2 + cell_len(scale) <= width
+    return spread([(said, "dim")], [(scale if beside else "", "faint-text@period")], width)
 
 
 def _table(snapshot: Snapshot, column: int, life: bool) -> list[Line]:

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from core.filter import Wanted, compile_filter
+from core.filter import Mode, Wanted, compile_filter
 from core.post import Author, Post
 from core.settings import Settings
 from core.snapshot import FeedRow, Filling, Gap, Verdict
 from tests.ui import scenes
 from tui.app import Dashboard
+from tui.feed_text import draw_title
 from tui.header import draw_header, draw_keys
 from tui.ink import line_width
 from tui.keymap import resolve
@@ -187,3 +188,19 @@ def test_the_ring_forgets_the_oldest_and_counts_what_waits():
     assert ring.waiting == 30
     ring.follow()
     assert [item.seq for item in ring.shown] == list(range(51, 61))
+
+
+@pytest.mark.parametrize("width", range(110, 200, 3))
+@pytest.mark.parametrize("period", range(3))
+def test_no_number_and_no_caption_is_cut(width, period):
+    for height in (4, 6, 8):
+        for line in draw_numbers(scenes.LIVE, width, height, period=period):
+            assert "…" not in text_of(line)
+
+
+def test_what_is_looked_for_leaves_room_for_how_much_was_found():
+    ring = Ring(100)
+    wanted = Wanted("from:somebody_with_a_name OR from:somebody_else", Mode.QUERY)
+    ring.look_for(wanted, compile_filter(wanted), {})
+    for width in range(60, 140):
+        assert "0 found" in text_of(draw_title(ring, None, scenes.NOW, width, KEYS))
