@@ -58,7 +58,7 @@ def bare() -> set[str]:
 def packages(modules: set[str]) -> set[str]:
     """The packages of others among these modules."""
     tops = {name.partition(".")[0] for name in modules}
-    ours_and_generated = {name for name in tops if name in {"core", "tui", "cython_runtime"} or name[0] == "_"}
+    ours_and_generated = {name for name in tops if name in {"core", "tui", "cython_runtime"} or name[0] in "_$"}
     return tops - set(sys.stdlib_module_names) - ours_and_generated
 
 

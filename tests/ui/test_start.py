@@ -21,7 +21,7 @@ from core.settings import Settings
 from core.simulator.options import SimulatorOptions
 from core.simulator.server import Simulator
 from tests.conftest import ROOT, wait_until
-from tests.integration.test_imports import POSTS, SETTINGS, packages
+from tests.integration.test_imports import POSTS, SETTINGS, bare, packages
 from tests.reliability.oracle import read
 from tests.reliability.terminal import Terminal as OwnTerminal  # one that can send signals
 from tests.ui.test_endings import PATIENCE, Terminal, terminal
@@ -150,8 +150,8 @@ def test_before_the_first_frame_no_client_no_store_and_no_query_is_loaded(tmp_pa
     program = ("-c", UNTIL_THE_FIRST_FRAME, str(told))
     with terminal("--data-dir", str(tmp_path / "data"), program=program) as on:
         assert on.exit_code() == 0, on.seen[-2000:]
-    modules = set(ast.literal_eval(told.read_text()))
-    assert packages(modules) <= SETTINGS | POSTS | {"textual", "rich", "coverage"}
+    modules = set(ast.literal_eval(told.read_text())) - bare()
+    assert packages(modules) <= SETTINGS | POSTS | {"textual", "rich"}
     parts = {name for name in modules if name.startswith("core.") and name.count(".") == 1}
     assert not parts & {"core.capture", "core.journal", "core.query", "core.sources", "core.sinks", "core.attach"}
     assert not modules & {"sqlite3", "http.client", "xml", "multiprocessing", "tomllib"}

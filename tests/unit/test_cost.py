@@ -1,12 +1,8 @@
-"""What a post costs, counted and not timed: steps of the interpreter's, and what is loaded before the first post."""
+"""What a post costs, in steps of the interpreter: counted, not timed."""
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-
-import pytest
 
 from core.bounds import Bounds
 from core.connection import Line
@@ -79,41 +75,3 @@ def test_a_thousand_terms_take_no_more_steps_than_twenty():
     lines = _lines(topical=False)
     terms = [f"word{number}" for number in range(1000)]
     assert _calls(lines, " OR ".join(terms)) < 1.2 * _calls(lines, " OR ".join(terms[:20]))
-
-
-# Of others' packages, what a capture without a screen loads until it connects, by way of what it needs itself.
-LOADED = {
-    "tweepy", "requests", "requests_oauthlib", "oauthlib", "urllib3", "certifi", "charset_normalizer", "idna",
-    "msgspec", "pydantic", "pydantic_core", "pydantic_settings", "annotated_types", "typing_extensions",
-    "typing_inspection", "dotenv", "platformdirs", "cython_runtime",
-}  # fmt: skip
-
-PROBE = """
-import json, sys
-acts = []
-def note(event, given):
-    if event.startswith(("socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess", "sqlite3.connect")):
-        acts.append(event)
-    elif event == "open" and isinstance(given[1], str) and set(given[1]) & set("wax+"):
-        acts.append(f"write {given[0]}")
-sys.dont_write_bytecode = True
-sys.addaudithook(note)
-import tui.cli, core.capture, core.headless, core.sources.x.source
-own = {"core", "tui", "__main__"} | set(sys.stdlib_module_names)
-print(json.dumps([acts, sorted({name.partition(".")[0] for name in sys.modules} - own)]))
-"""
-
-
-@pytest.fixture(scope="module")
-def imported() -> tuple[list[str], set[str]]:
-    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
-    acts, loaded = json.loads(done.stdout)
-    return acts, {name for name in loaded if not name.startswith("_")}
-
-
-def test_nothing_is_connected_or_written_by_an_import(imported):
-    assert imported[0] in ([], ["socket.bind"])  # urllib3 asks whether there is IPv6 by a port of this machine
-
-
-def test_a_capture_without_a_screen_loads_only_what_is_listed(imported):
-    assert imported[1] - LOADED == set()
