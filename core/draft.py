@@ -49,6 +49,7 @@ class _Eyes:
     lacks: Callable[[str], bool]
     decode: Callable[[bytes], Taken]
     match: Callable[..., tuple[str, ...] | None]
+    match_rest: Callable[..., tuple[str, ...] | None]
 
 
 class Drafter:
@@ -88,6 +89,7 @@ class Drafter:
             crashpoint.after(Point.MATCHED, self.topic.lacks),
             crashpoint.after(Point.DECODED, self._privacy.take),
             crashpoint.after(Point.MATCHED, self.topic.match),
+            crashpoint.after(Point.MATCHED, self.topic.match_rest),
         )
         take = crashpoint.after(Point.IN_BATCH, self._take)
         draft = Draft(Batch(self._source), len(items))
@@ -130,7 +132,8 @@ class Drafter:
             if taken.kept is None:
                 self._count(batch)
                 return  # forgotten: it counts as filtered out, and nobody sees it
-            matched = eyes.match(taken.judged, quoted=self._quoted)
+            match = eyes.match if seen is None else eyes.match_rest
+            matched = match(taken.judged, quoted=self._quoted)
             if matched is not None and not self._wanted(raw):
                 matched = None
             raw = taken.raw

@@ -166,14 +166,16 @@ class Ingest:
     def _show(self, draft: Draft, fresh: list[bool]) -> None:
         """Hand the batch to the feed and the rates, now that it is durable."""
         rows = draft.rows
+        arrivals = []
         for place, new in zip(draft.matched, fresh, strict=True):
             row = rows[place]
             if new:
                 made = row.post.created_at
                 late = row.backfilled and made is not None
-                self._windows.add(row.post, made.timestamp() if late and made else row.received_at)
+                arrivals.append((row.post, made.timestamp() if late and made else row.received_at))
             else:
                 rows[place] = row.but(verdict=Verdict.DUPLICATE)
+        self._windows.add_all(arrivals)
         for second, (consumed, matched) in draft.seconds.items():
             self._rates.add(second, consumed, matched)
         newest = rows[-1]

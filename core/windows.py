@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
+from itertools import chain, groupby
 from operator import itemgetter
 
 from core.post import Post
@@ -58,26 +59,43 @@ class Windows:
     def __init__(self, now: float) -> None:
         self._panes: deque[_Pane] = deque()
         self._totals: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}  # of all panes
-        self._ignored: frozenset[str] = frozenset()
+        self._silent = STOPWORDS  # words that are not counted
         self._viewed_at = float("-inf")
         self.view = self._look(now)
 
     def ignore(self, words: Iterable[str]) -> None:
         """Words that are in every post anyway: those of the query."""
-        self._ignored = frozenset(word.casefold() for text in words for word in _WORD.findall(text))
+        self._silent = STOPWORDS.union(word.casefold() for text in words for word in _WORD.findall(text))
 
     def add(self, post: Post, at: float) -> None:
         """One post about the topic, received or (fetched afterwards) written at that time."""
-        pane = self._pane(int(at // SLIDE))
-        if pane is None:
+        self.add_all(((post, at),))
+
+    def add_all(self, arrivals: Iterable[tuple[Post, float]]) -> None:
+        """The same for many at once, which is cheaper: posts and their times, in order."""
+        for number, group in groupby(arrivals, key=lambda arrival: int(arrival[1] // SLIDE)):
+            pane = self._pane(number)
+            if pane is None:
+                continue
+            posts = [post for post, _ in group]
+            pane.posts += len(posts)
+            for kind, names in self._names(posts):
+                self._count(pane, kind, names)
+
+    def _count(self, pane: _Pane, kind: str, names: Sequence[Collection[str]]) -> None:
+        """Count the names of that kind of some posts. A pane lets go of names at the post that was too much."""
+        counter, total = pane.names[kind], self._totals[kind]
+        together = list(chain.from_iterable(names))
+        if len(counter) + len(together) <= PANE_NAMES or (
+            len(counter) + sum(name not in counter for name in set(together)) <= PANE_NAMES
+        ):
+            counter.update(together)
+            total.update(together)
             return
-        pane.posts += 1
-        for kind, names in self._names(post):
-            counter, total = pane.names[kind], self._totals[kind]
-            for name in names:
-                counter[name] += 1
-                total[name] += 1
-            if len(counter) > PANE_NAMES:
+        for of_post in names:
+            pane.names[kind].update(of_post)
+            total.update(of_post)
+            if len(pane.names[kind]) > PANE_NAMES:
                 self._prune(pane, kind)
 
     def _prune(self, pane: _Pane, kind: str) -> None:
@@ -117,15 +135,14 @@ class Windows:
             self._viewed_at = now
             self.view = self._look(now)
 
-    def _names(self, post: Post) -> Iterator[tuple[str, Iterable[str]]]:
-        yield "tags", {f"#{tag.casefold()}" for tag in post.tags}
-        if post.author.username:
-            yield "authors", (f"@{post.author.username}",)
-        yield "links", set(post.links)
-        if post.lang:
-            yield "languages", (post.lang,)
-        words = {word.casefold() for word in _WORD.findall(_LINK.sub(" ", post.text))}
-        yield "words", words - STOPWORDS - self._ignored
+    def _names(self, posts: Sequence[Post]) -> Iterator[tuple[str, list[Collection[str]]]]:
+        """By kind the names of each post that has any, each name once a post."""
+        yield "tags", [{f"#{tag.casefold()}" for tag in post.tags} for post in posts if post.tags]
+        yield "authors", [(f"@{post.author.username}",) for post in posts if post.author.username]
+        yield "links", [set(post.links) for post in posts if post.links]
+        yield "languages", [(post.lang,) for post in posts if post.lang]
+        words = (map(str.casefold, _WORD.findall(_LINK.sub(" ", post.text))) for post in posts)
+        yield "words", [set(of_post) - self._silent for of_post in words]
 
     def _pane(self, number: int) -> _Pane | None:
         """The pane of that number; None when it is older than the window."""

@@ -59,6 +59,10 @@ class Query:
         """
         return self._matcher.match(post.within(LONGEST_POST), quoted=quoted)
 
+    def match_rest(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
+        """The same for a post that `lacks` has let through: what it asked is not asked a second time."""
+        return self._matcher.match(post, quoted=quoted, sifted=True)
+
     def lacks(self, words: str) -> bool:
         """Whether surely no post matches whose texts, tags, mentions and links are all parts of `words`.
 

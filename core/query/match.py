@@ -39,6 +39,9 @@ _ASCII_NEEDLE = re.compile("[a-z0-9_]+")
 _LINK_IN_TEXT = re.compile(r"https?://\S+")
 
 
+_NO_NAMES: frozenset[str] = frozenset()
+
+
 def _texts_of(post: Post, quoted: bool) -> tuple[str, ...]:
     return (post.text, post.quoted_text) if quoted and post.quoted_text else (post.text,)
 
@@ -88,7 +91,7 @@ class View:
     @cached_property
     def tags(self) -> frozenset[str]:
         """The names of the tags."""
-        return frozenset(map(normalise, self.post.tags))
+        return frozenset(map(normalise, self.post.tags)) if self.post.tags else _NO_NAMES
 
     @cached_property
     def mentions(self) -> frozenset[str]:
@@ -165,11 +168,11 @@ class Matcher:
         # But a link may begin within a word: its https is no whole one.
         self._alone = alone(self._needles) if self._plain and not {"http", "https"} & {*self._needles} else None
 
-    def match(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
-        """The terms that matched, in the query's order, or None."""
+    def match(self, post: Post, *, quoted: bool = False, sifted: bool = False) -> tuple[str, ...] | None:
+        """The terms that matched, in the query's order, or None. `sifted`: `lacks` was asked."""
         texts = _texts_of(post, quoted)
         whole = "\n".join(_segments(post, texts))
-        if self._plain and surely_lacks(whole, self._bytes):
+        if self._plain and not sifted and surely_lacks(whole, self._bytes):
             return None
         normal = normalise(whole)
         if self._needles:

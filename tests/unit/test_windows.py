@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,6 +51,25 @@ def test_it_counts_what_a_plain_count_of_the_same_hour_counts(arrivals):
     # A post that was late for its pane when a newer one had already moved the window on is not in it.
     assert window.posts == len(inside)
     assert tops(window, "tags") == Counter(f"#{tag}" for _, tag in inside)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-5000, 5000), st.sampled_from("abcdefgh"), st.text("abc ", max_size=9))),
+    st.integers(1, 40),
+)
+def test_many_at_once_count_as_they_do_one_by_one_also_where_names_are_let_go(arrivals, together):
+    posts = [
+        (post(tags=[tag, "x"], author=tag * 2, links=[text], text=text), T0 + at) for at, tag, text in arrivals
+    ]
+    with mock.patch.object(windows, "PANE_NAMES", 4):
+        alone, at_once = Windows(T0), Windows(T0)
+        for one, at in posts:
+            alone.add(one, at)
+        for start in range(0, len(posts), together):
+            at_once.add_all(posts[start : start + together])
+        newest = max((at for _, at in posts), default=T0)
+        assert look(at_once, newest) == look(alone, newest)
 
 
 def test_it_slides_by_five_minutes_and_ends_empty():
