@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import growth, latency, machine, report, screen, stages, start, throughput
+from bench import curves, growth, latency, machine, report, screen, stages, start, throughput
 from tests.conftest import FerretDB
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +47,8 @@ def main() -> int:
         stages.ask_terms(quick=quick),
         start.ask(repetitions=3 if quick else 10, idle_seconds=5 if quick else 30),
         screen.ask(seconds=10 if quick else 60),
+        curves.ask_rates(seconds=5 if quick else 20),
+        curves.ask_viewers(seconds=5 if quick else 20),
     )
     for words in (trouble := throughput.broken(cells)):
         _say(f"SLOWER THAN IT WAS: {words}")

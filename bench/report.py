@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from bench.contestants import LIMIT_ALL, LIMIT_SAME, OURS, OURS_MONGODB, SEED, TWARC
+from bench.curves import WATCHED, Cost
 from bench.growth import LOAD, POSTS, Point
 from bench.latency import RATE, Latency
 from bench.screen import RATE as SCREEN_RATE
@@ -102,6 +103,16 @@ Processor time a post with so many stored already ({growth_load}, {growth_posts:
 {growth}
 
 ![Cost of a post against the number of stored posts](performance/growth.svg)
+
+Processor time of the capture at a steady rate, small posts, 10% about the topic (`bench/curves.py`). At low rates
+each batch has few posts, and its commit is paid by these:
+
+{rates}
+
+And at {watched:,} posts a second with so many dashboards attached. A viewer gets what is new since it looked,
+packed once for each:
+
+{viewers}
 """
 
 
@@ -117,6 +128,8 @@ class Answers:
     terms: Sequence[tuple[int, float]]  # in the topic, and µs a post
     start: Start
     screen: Screen
+    rates: Sequence[Cost]
+    viewers: Sequence[Cost]
 
 
 def results(answers: Answers) -> dict[str, Any]:
@@ -133,6 +146,8 @@ def results(answers: Answers) -> dict[str, Any]:
         "terms": [{"terms": count, "cpu_us_per_post": round(cpu, 2)} for count, cpu in answers.terms],
         "start": asdict(answers.start),
         "screen": asdict(answers.screen),
+        "rates": [asdict(cost) for cost in answers.rates],
+        "viewers": [asdict(cost) for cost in answers.viewers],
         "throughput": [
             {
                 "payload": cell.load.payload, "match": cell.load.match, "who": cell.who.name,
@@ -169,7 +184,8 @@ def page(answers: Answers) -> str:
         posts=latency.posts, start_cpu=start.cpu_ms, idle_memory=start.memory / 1e6, bare_python=start.python_ms,
         tweepy=start.tweepy_ms, textual=start.textual_ms, growth_load=LOAD,
         growth_posts=POSTS, growth=_growth(answers.growth), stages=_stages(answers.stages),
-        terms=_terms(answers.terms),
+        terms=_terms(answers.terms), rates=_costs(answers.rates, "posts/s"), watched=WATCHED,
+        viewers=_costs(answers.viewers, "viewers"),
     )  # fmt: skip
 
 
@@ -215,6 +231,11 @@ def _stages(stages: Sequence[Stage]) -> str:
 def _terms(terms: Sequence[tuple[int, float]]) -> str:
     lines = ["| terms in the topic | µs a post, verdict |", "|---|---|"]
     return "\n".join([*lines, *(f"| {count:,} | {cpu:.1f} |" for count, cpu in terms)])
+
+
+def _costs(costs: Sequence[Cost], what: str) -> str:
+    lines = [f"| {what} | of a core | µs a post |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {one.at:,} | {one.share:.1%} | {one.per_post:.1f} |" for one in costs)])
 
 
 def _growth(points: Sequence[Point]) -> str:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
 import tempfile
 import time
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contestants import Wrong, cpu_seconds, ours, where
+from bench.contestants import Wrong, ours, where
+from bench.share import Share
 from bench.stream import Load, Stream
 from bench.terminal import Terminal
 
@@ -51,7 +50,7 @@ def ask(*, seconds: float) -> Screen:
         while not stream.has_begun():
             time.sleep(0.1)
         time.sleep(WARM_UP)
-        with _Share(program.process.pid, Path(name)) as without:
+        with Share(program.process.pid, Path(name), RATE) as without:
             time.sleep(seconds)
         program.stop()
     with tempfile.TemporaryDirectory() as name, Stream(LOAD, Path(name), rate=RATE) as stream:
@@ -59,7 +58,7 @@ def ask(*, seconds: float) -> Screen:
         with Terminal(["-m", "bench.stall", str(beats), *where(stream, Path(name))]) as terminal:
             terminal.until(b"LIVE")
             terminal.watch(WARM_UP)
-            with _Share(terminal.process.pid, Path(name)) as dashboard:
+            with Share(terminal.process.pid, Path(name), RATE) as dashboard:
                 terminal.watch(seconds)
             terminal.process.send_signal(signal.SIGUSR1)  # only now: to beat takes processor time
             keys = sorted(_key_to_paint(terminal) for _ in range(int(seconds / PAUSE / 2)))
@@ -84,28 +83,3 @@ def _key_to_paint(terminal: Terminal) -> float:
     terminal.press(b" ")
     terminal.watch(PAUSE)
     return took
-
-
-class _Share:
-    """The share of a core that a process takes between entering and leaving. Raises Wrong when it falls behind."""
-
-    share = 0.0
-
-    def __init__(self, pid: int, folder: Path) -> None:
-        self._pid = pid
-        self._journal = folder / "data" / "journal.sqlite"
-
-    def _now(self) -> tuple[float, float, float]:
-        with closing(sqlite3.connect(f"file:{self._journal}?mode=ro", uri=True)) as db:
-            consumed = db.execute("SELECT total(consumed) FROM counters").fetchone()[0]
-        return time.monotonic(), cpu_seconds(self._pid), consumed
-
-    def __enter__(self) -> _Share:
-        self._before = self._now()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        took, spent, posts = (now - before for now, before in zip(self._now(), self._before, strict=True))
-        self.share = spent / took
-        if kind is None and posts < RATE * took * 0.9:
-            raise Wrong(f"only {posts / took:,.0f} posts a second were read of {RATE:,.0f}")

@@ -22,6 +22,7 @@ from bench.contestants import (
     compare_topical,
     measure,
 )  # fmt: skip
+from bench.curves import Cost
 from bench.growth import Point
 from bench.latency import Latency
 from bench.screen import Screen
@@ -76,6 +77,8 @@ def answers(cells):
         [(1, 7.5), (1000, 21.25)],
         Start(250.0, 180.0, 340.0, 15.0, 150.0, 260.0, 0.004, 50_000_000),
         Screen(0.33, 0.40, 120, 31.0, 62.0, 12.0, 40.0),
+        [Cost(100, 0.02, 200.0), Cost(10_000, 0.25, 25.0)],
+        [Cost(0, 0.1, 20.0), Cost(4, 0.2, 40.0)],
     )
 
 
