@@ -188,7 +188,14 @@ def _single(answers: Answers) -> str:
             "10%",
             "5%",
         ),
+        (f"key to paint at {SCREEN_RATE:,.0f} posts/s, p50", f"{answers.screen.p50:.0f} ms", "", ""),
         (f"key to paint at {SCREEN_RATE:,.0f} posts/s, p99", f"{answers.screen.p99:.0f} ms", "80 ms", "40 ms"),
+        (
+            f"event-loop stall at {SCREEN_RATE:,.0f} posts/s while keys are pressed, p99",
+            f"{answers.screen.stall_p99:.0f} ms",
+            "20 ms",
+            "8 ms",
+        ),
         ("idle, of a core", f"{answers.start.idle:.1%}", "1%", "0.5%"),
     )
     return "\n".join(

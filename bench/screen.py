@@ -1,10 +1,13 @@
-"""What does the dashboard cost beside a capture without one, and how long does a key take to be seen?
+"""What does the dashboard cost beside a capture without one? How long does a key take to be seen, and for how long
+does the event loop stand still?
 
 The same stream at 10,000 posts a second, once without a screen and once on a terminal that takes every byte.
 """
 
 from __future__ import annotations
 
+import json
+import signal
 import sqlite3
 import tempfile
 import time
@@ -24,13 +27,16 @@ PAUSE = 0.25  # seconds between two keys: a frame at least
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """Processor time as shares of a core, of a whole process; milliseconds from a key to what it brings about."""
+    """Processor time as shares of a core, of a whole process; milliseconds from a key to what it brings about, and
+    by which the event loop was late while keys were pressed."""
 
     without: float
     dashboard: float
     keys: int
     p50: float
     p99: float
+    stall_p99: float
+    stall_worst: float
 
     @property
     def added(self) -> float:
@@ -48,17 +54,24 @@ def ask(*, seconds: float) -> Screen:
         with _Share(program.process.pid, Path(name)) as without:
             time.sleep(seconds)
         program.stop()
-    with (
-        tempfile.TemporaryDirectory() as name,
-        Stream(LOAD, Path(name), rate=RATE) as stream,
-        Terminal(["-m", "tui.cli", *where(stream, Path(name))]) as terminal,
-    ):
-        terminal.until(b"LIVE")
-        terminal.watch(WARM_UP)
-        with _Share(terminal.process.pid, Path(name)) as dashboard:
-            terminal.watch(seconds)
-        keys = sorted(_key_to_paint(terminal) for _ in range(int(seconds / PAUSE / 2)))
-    return Screen(without.share, dashboard.share, len(keys), keys[len(keys) // 2], keys[int(len(keys) * 0.99)])
+    with tempfile.TemporaryDirectory() as name, Stream(LOAD, Path(name), rate=RATE) as stream:
+        beats = Path(name) / "beats.json"
+        with Terminal(["-m", "bench.stall", str(beats), *where(stream, Path(name))]) as terminal:
+            terminal.until(b"LIVE")
+            terminal.watch(WARM_UP)
+            with _Share(terminal.process.pid, Path(name)) as dashboard:
+                terminal.watch(seconds)
+            terminal.process.send_signal(signal.SIGUSR1)  # only now: to beat takes processor time
+            keys = sorted(_key_to_paint(terminal) for _ in range(int(seconds / PAUSE / 2)))
+            terminal.process.send_signal(signal.SIGUSR1)
+            terminal.watch(PAUSE)
+        late = sorted(json.loads(beats.read_text()))
+    if len(late) < seconds * 100:
+        raise Wrong(f"only {len(late)} beats of the event loop in {seconds:g} s")
+    return Screen(
+        without.share, dashboard.share, len(keys), keys[len(keys) // 2], keys[int(len(keys) * 0.99)],
+        late[int(len(late) * 0.99)], late[-1],
+    )  # fmt: skip
 
 
 def _key_to_paint(terminal: Terminal) -> float:

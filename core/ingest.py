@@ -28,8 +28,9 @@ from core.windows import Windows
 
 TICK = 0.25  # seconds between two looks at the time when no line comes
 # A batch waits for more lines this many times as long as the last commit took: so a fast disk makes posts durable
-# soon, and a slow one is never asked for more than a fifth of its time. journal.batch_age bounds it.
-LINGER = 4
+# soon, and a slow one is never asked for more than a fifth of its time. journal.batch_age bounds it, and so does a
+# least time: to write a disk a hundred times a second for months would wear it out, and nobody would notice.
+LINGER, LEAST_LINGER = 4, 0.02
 
 
 class Ingest:
@@ -124,7 +125,7 @@ class Ingest:
 
     def _next_draft(self) -> Draft:
         last_byte_at = self._connection.last_byte_at
-        linger = min(LINGER * self._commit_seconds, self._settings.journal.batch_age)
+        linger = min(max(LINGER * self._commit_seconds, LEAST_LINGER), self._settings.journal.batch_age)
         items = self._queue.take(self._settings.journal.batch_size, TICK, linger)
         draft = self._drafter.draft(items, self._feed.last_seq)
         if not items and not self.full and last_byte_at != self._seen_byte_at:

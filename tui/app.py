@@ -260,7 +260,10 @@ class Dashboard(App[int]):
         if action is not None:
             event.prevent_default()
             event.stop()
+            if isinstance(self.screen, Canvas):
+                self.screen.hurry()
             self.do(action)
+            self.paint()  # and do not wait for the news to come up from the feed: one frame shows all of it
 
     @property
     def place(self) -> Place:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 from rich.segment import Segment
 from rich.style import Style
@@ -23,16 +24,31 @@ from tui.select import selectable, selected
 
 
 class Canvas(Screen[object]):
-    """The screen at the bottom of an app that shows Lines: it has the colours of the inks."""
+    """The screen at the bottom of an app that shows Lines: it has the colours of the inks.
+
+    What a key brings about is painted at once. Textual paints at the next beat of a clock that it starts when
+    something has changed: 17 ms later, which is a good part of what a key takes.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"ink--{ink}" for ink in INKS}
+    _at_once = False
+
+    def hurry(self) -> None:
+        """Paint what changes next at once, without waiting for the clock."""
+        self._at_once = True
+
+    def on_idle(self) -> None:
+        """All widgets have told what changed. Comes before Textual's own handler, which would start its clock."""
+        if self._at_once and self.is_current and self._dirty_widgets:
+            self._at_once = False
+            self._on_timer_update()
 
 
 def strip_of(widget: Widget, line: Line, width: int, over: Style | None = None) -> Strip:
     """The line in the widget's colours, in exactly `width` cells. `ink@action` is a text to click, and so is
     `ink@action argument`."""
     segments = []
-    canvas, own = widget.app.screen_stack[0], widget.rich_style
+    canvas, own = widget.app.screen_stack[0], own_style(widget)
     for text, ink in _joined(line):
         name, _, action = ink.partition("@")
         style = own + canvas.get_component_rich_style(f"ink--{name}", partial=True)
@@ -44,6 +60,18 @@ def strip_of(widget: Widget, line: Line, width: int, over: Style | None = None) 
             style += Style.from_meta({"@click": ("app.do", (done, argument))})
         segments.append(Segment(text, style))
     return Strip(segments).adjust_cell_length(width, own if over is None else own + over)
+
+
+def own_style(widget: Widget) -> Style:
+    """The widget's `rich_style`, which Textual would add up anew for every line from all that is around it."""
+    changes = tuple(node.styles._cache_key for node in widget.ancestors_with_self)
+    known = _own_styles.get(widget)
+    if known is None or known[0] != changes:
+        known = _own_styles[widget] = changes, widget.rich_style
+    return known[1]
+
+
+_own_styles: WeakKeyDictionary[Widget, tuple[tuple[int, ...], Style]] = WeakKeyDictionary()
 
 
 def _joined(line: Line) -> Iterator[Span]:

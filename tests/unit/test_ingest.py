@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -327,3 +328,27 @@ def test_the_hash_tells_texts_apart_and_is_the_same_everywhere():
     assert text_hash("music") == -6_601_319_749_341_515_842
     assert text_hash("a") == 4_681_665_781_835_383_343
     assert text_hash("\ud800") == 4_758_185_216_457_903_464
+
+
+@pytest.mark.parametrize(("took", "waits"), [(0.001, 0.02), (0.01, 0.04), (5.0, 0.1)])
+def test_a_batch_waits_for_lines_in_proportion_to_the_last_commit_within_bounds(
+    tmp_path, monkeypatch, took, waits
+):
+    desk = Desk(tmp_path, journal={"batch_age": 0.1})
+    moment, asked = [100.0], []
+    commit, take = desk.journal.commit, desk.queue.take
+
+    def slowly(*given):
+        moment[0] += took
+        return commit(*given)
+
+    def noted(most, wait, linger):
+        asked.append(linger)
+        return take(most, wait, 0.0)
+
+    monkeypatch.setattr("core.ingest.time", SimpleNamespace(monotonic=lambda: moment[0]))
+    monkeypatch.setattr(desk.journal, "commit", slowly)
+    monkeypatch.setattr(desk.queue, "take", noted)
+    desk.hear("1 music").step()
+    desk.hear("2 music").step()
+    assert asked == [pytest.approx(0.1), pytest.approx(waits)]

@@ -1,0 +1,81 @@
+"""A key is answered at once, and a fast stream costs what is seen of it. Counts of work, never milliseconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from textual.screen import Screen
+
+from core.settings import Settings
+from core.snapshot import FeedRow, Verdict
+from tests.ui import scenes
+from tests.ui.test_actions import app_with, until
+from tui.app import Dashboard
+from tui.painted import own_style
+from tui.ring import Show
+
+
+async def test_what_a_key_does_is_painted_without_waiting_for_the_clock_of_frames(monkeypatch):
+    app = app_with()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        app._ticker.stop()
+        await pilot.pause()
+        await until(lambda: not app.screen._dirty_widgets)
+        beats, frames = [], []
+        monkeypatch.setattr(app.screen._update_timer, "resume", lambda: beats.append(1))  # the clock stands still
+        title = app.stream.query_one("#title")
+        monkeypatch.setattr(app, "post_display_hook", lambda: frames.append(title.lines))
+        await pilot.press("space")
+        await until(lambda: frames)
+        assert any("frozen" in text for line in frames[0] for text, _ in line)
+        assert len(frames) == 1
+
+
+async def test_the_style_of_a_widget_is_added_up_once_and_anew_when_anything_around_it_changes(monkeypatch):
+    app = app_with()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        app._ticker.stop()
+        await pilot.pause()
+        made = []
+        whole = Screen.rich_style.fget
+        monkeypatch.setattr(type(app.feed), "rich_style", property(lambda self: made.append(1) or whole(self)))
+        assert own_style(app.feed) == whole(app.feed)
+        made.clear()
+        for _ in range(50):
+            own_style(app.feed)
+        assert not made
+        for theme in ("bieber", "textual-light", "nord"):
+            app.theme = theme
+            await pilot.pause()
+            assert own_style(app.feed) == whole(app.feed)
+        app.screen.styles.background = "#123456"  # not its own style, but it shows through
+        assert own_style(app.feed) == whole(app.feed)
+
+
+@pytest.mark.parametrize(("show", "most"), [(Show.MATCHED, 0), (Show.ALL, 40)])
+async def test_of_thousands_of_posts_in_a_tick_only_those_on_the_screen_are_decoded(show, most):
+    decoded = []
+
+    def lazy(seq: int) -> FeedRow:
+        row = scenes.row(seq)
+
+        def post():
+            decoded.append(seq)
+            return row.post
+
+        return FeedRow(seq, post, Verdict.FILTERED, (), row.received_at)
+
+    app = Dashboard(scenes.FakeControls(replace(scenes.LIVE, rows=())), Settings())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app._ticker is not None)
+        app.feed.ring.show = show
+        for first in range(1, 5001, 1000):
+            app.feed.add([lazy(seq) for seq in range(first, first + 1000)])
+        await pilot.pause()
+        await pilot.pause(0.1)
+        assert app.feed.ring.held == min(5000, app.feed.ring.capacity)
+        assert len(decoded) <= most
+        assert bool(decoded) == bool(most)
