@@ -6,9 +6,10 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A matched post on its way into the journal."""
 
     id: str

@@ -31,6 +31,9 @@ from core.query.tree import And, Entity, Node, Not, Operator, Or, Term, Words
 # More needles or alternatives than this are not searched one by one: the table of words is faster then.
 MAX_NEEDLES = 12
 
+# Combinations of terms whose names are kept: most posts match by the same few.
+MOST_NAMED = 1000
+
 # Between two units of a sequence; no unit holds it. The border of a link is an empty unit.
 BETWEEN = "\x1f"
 
@@ -159,6 +162,7 @@ class Matcher:
     def __init__(self, text: str, node: Node, positive: Iterable[Term]) -> None:
         self._text = text
         self.terms = tuple(dict.fromkeys(term.written for term in positive))
+        self._named: dict[frozenset[int], tuple[str, ...]] = {}  # what _names has answered
         self._number = {written: number for number, written in enumerate(self.terms)}
         self._test = self._compile(node)
         found = _needles(node)
@@ -198,7 +202,13 @@ class Matcher:
         return self._names(self._test(PlainView(post, texts, normal)))
 
     def _names(self, hits: Hits) -> tuple[str, ...] | None:
-        return None if hits is None else tuple(self.terms[number] for number in sorted(hits))
+        if hits is None:
+            return None
+        if (names := self._named.get(hits)) is None:
+            names = tuple(self.terms[number] for number in sorted(hits))
+            if len(self._named) < MOST_NAMED:
+                self._named[hits] = names
+        return names
 
     def _compile(self, node: Node) -> Test:
         match node:

@@ -251,10 +251,12 @@ def _text(tweet: _Tweet) -> str:
 
 
 def _refs(tweet: _Tweet) -> tuple[Ref, ...]:
+    if not tweet.referenced_tweets:
+        return ()
     kinds: tuple[RefKind, ...] = ("retweeted", "quoted", "replied_to")
     return tuple(
         Ref(kind, id)
-        for item in tweet.referenced_tweets or ()
+        for item in tweet.referenced_tweets
         for kind in kinds
         if item.type == kind and (id := _id(item.id))
     )
@@ -280,6 +282,8 @@ def _moment(given: str | None) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(given)
+        if moment.tzinfo is UTC:  # X writes Z
+            return moment
         return moment.astimezone(UTC) if moment.tzinfo else None
     except (ValueError, OverflowError):
         return None
