@@ -92,8 +92,8 @@ def test_a_disk_that_hangs_is_told_while_it_lasts_and_costs_nothing(hand, tmp_pa
 
 
 def test_a_reader_that_is_held_up_too_long_is_dropped_by_x_and_what_is_lost_is_in_the_gap(hand, tmp_path):
-    # What the two kernels take is less than 4,000 posts; then X waits a second, while 5,000 more are due.
-    options = SimulatorOptions(rate=5000, posts=9000, match=1.0, slow_reader_buffer=5000)
+    # What the two kernels take is a few thousand posts; then X waits a second, while 5,000 more are due.
+    options = SimulatorOptions(rate=5000, posts=20_000, match=1.0, slow_reader_buffer=5000)
     with Simulator(options) as sim:
         capture = capture_of(sim, tmp_path)
         capture.start()
