@@ -26,11 +26,14 @@ def main() -> int:
         "--quick", action="store_true", help="once, a tenth of the posts; prints, writes no document"
     )
     parser.add_argument("--repetitions", type=int, default=5, help="of everything (default: 5)")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the posts and seconds of each measurement (default: 1)"
+    )
     args = parser.parse_args()
     built = subprocess.run([ROOT / "scripts" / "build-ferretdb"], stdout=subprocess.PIPE, text=True, check=True)
     about = machine.describe()
     quick = args.quick
-    scale, repetitions = (0.1, 1) if quick else (1.0, args.repetitions)
+    scale, repetitions = (0.1, 1) if quick else (args.share, args.repetitions)
     with tempfile.TemporaryDirectory() as name:
         server = FerretDB(Path(built.stdout.strip()), Path(name))
         server.start()
@@ -40,15 +43,16 @@ def main() -> int:
             server.kill()
     answers = report.Answers(
         about,
+        " ".join(sys.argv[1:]),
         cells,
         growth.ask(quick=quick, repetitions=repetitions, say=_say),
-        latency.ask(seconds=5 if quick else 30),
+        latency.ask(seconds=5 if quick else 30 * scale),
         stages.ask(quick=quick),
         stages.ask_terms(quick=quick),
-        start.ask(repetitions=3 if quick else 10, idle_seconds=5 if quick else 30),
-        screen.ask(seconds=10 if quick else 60),
-        curves.ask_rates(seconds=5 if quick else 20),
-        curves.ask_viewers(seconds=5 if quick else 20),
+        start.ask(repetitions=3 if quick else 10, idle_seconds=5 if quick else 30 * scale),
+        screen.ask(seconds=10 if quick else 60 * scale),
+        curves.ask_rates(seconds=5 if quick else 20 * scale),
+        curves.ask_viewers(seconds=5 if quick else 20 * scale),
     )
     for words in (trouble := throughput.broken(cells)):
         _say(f"SLOWER THAN IT WAS: {words}")

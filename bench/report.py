@@ -31,7 +31,7 @@ GOALS = (
 
 PAGE = """# Performance
 
-Made by `make bench`; nothing here was written by hand. Measured on {processor}, {cores} cores, {memory}, {system},
+Made by `{command}`; nothing here was written by hand. Measured on {processor}, {cores} cores, {memory}, {system},
 load {load} before the start; Python {python}, SQLite {sqlite}, {packages}.
 
 ## Posts a second over the whole path
@@ -121,6 +121,7 @@ class Answers:
     """All that was measured in one run."""
 
     machine: dict[str, str]
+    flags: str  # of the command that measured
     cells: Sequence[Cell]
     growth: Sequence[Point]
     latency: Latency
@@ -176,6 +177,7 @@ def page(answers: Answers) -> str:
     machine, cells, latency, start = answers.machine, answers.cells, answers.latency, answers.start
     known = ("processor", "cores", "memory", "system", "load before", "Python", "SQLite")
     return PAGE.format(
+        command=f'make bench BENCH_FLAGS="{answers.flags}"' if answers.flags else "make bench",
         processor=machine["processor"], cores=machine["cores"], memory=machine["memory"], system=machine["system"],
         load=machine["load before"], python=machine["Python"], sqlite=machine["SQLite"],
         packages=", ".join(f"{name} {number}" for name, number in machine.items() if name not in known),

@@ -10,6 +10,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from bench.contestants import ALL, LIMIT_ALL, OURS, SEED, TWARC, Contestant, Run, measure
@@ -50,12 +51,13 @@ class Cell:
 def ask(mongodb: str, *, scale: float, repetitions: int, say: Callable[[str], None]) -> list[Cell]:
     """Measure everyone over every kind of stream. `mongodb` is a server's address; `scale` makes runs shorter."""
     runs: dict[tuple[Load, Contestant], list[Run]] = {}
-    for repetition in range(repetitions):
+    databases = (f"{mongodb}/bench_{number}" for number in count())  # an empty one for each run
+    for _ in range(repetitions):
         for load in LOADS:
             for who in ALL:
                 if who.name in KEEPS_ALL and load.match != LOADS[0].match:
                     continue
-                run = _once(load, who, f"{mongodb}/bench_{len(runs)}_{repetition}", scale)
+                run = _once(load, who, next(databases), scale)
                 runs.setdefault((load, who), []).append(run)
                 cpu = run.cpu / run.posts * 1e6
                 say(f"{load}: {who.name}: {run.rate:,.0f} posts/s, {cpu:.1f} µs of processor time a post")
