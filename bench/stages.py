@@ -158,16 +158,21 @@ def _queued(lines: Sequence[bytes]) -> None:
         queue.take(BATCH, 0.0, 0.0)
 
 
-def _drafts(lines: Sequence[bytes], topic: str, *, glances: bool) -> Iterator[Draft]:
+def drafter(topic: str, *, glances: bool) -> Drafter:
+    """As a capture without pseudonyms has it, with nobody to forget."""
     privacy = Privacy(
         "x", decoder("x"), people("x"), Tombstones(b"", frozenset()), None, glance("x") if glances else None
     )
-    drafter = Drafter(
+    return Drafter(
         "x", privacy, parse_topic(topic), Bounds("", 0.0), wanted=lambda _: True, quoted=False, keep_all=False,
         most=None,
     )  # fmt: skip
+
+
+def _drafts(lines: Sequence[bytes], topic: str, *, glances: bool) -> Iterator[Draft]:
+    desk = drafter(topic, glances=glances)
     for start in range(0, len(lines), BATCH):
-        yield drafter.draft([Line(line, 0.0, False) for line in lines[start : start + BATCH]], start)
+        yield desk.draft([Line(line, 0.0, False) for line in lines[start : start + BATCH]], start)
 
 
 def _committed(drafts: Sequence[Draft]) -> tuple[float, float]:

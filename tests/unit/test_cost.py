@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from core.bounds import Bounds
+from bench.stages import drafter
 from core.connection import Line
-from core.draft import Drafter
-from core.journal import Tombstones
-from core.privacy import Privacy
-from core.query import parse_topic
 from core.simulator.posts import Produced, make, snowflake
 from core.simulator.shape import Shape, encode
-from core.sources import decoder, glance, people
 from core.sources.x.stream import FIELDS
 
 POSTS = 200
@@ -36,14 +31,8 @@ def _lines(topical: bool) -> list[Line]:
 
 def _calls(lines: list[Line], topic: str = "music OR #music", *, glances: bool = True) -> float:
     """Calls of functions, Python's own ones included, for each line: the same on every machine."""
-    privacy = Privacy(
-        "x", decoder("x"), people("x"), Tombstones(b"", frozenset()), None, glance("x") if glances else None
-    )
-    drafter = Drafter(
-        "x", privacy, parse_topic(topic), Bounds("", 0.0), wanted=lambda _: True, quoted=False, keep_all=False,
-        most=None,
-    )  # fmt: skip
-    drafter.draft(lines, 0)  # what is made once
+    desk = drafter(topic, glances=glances)
+    desk.draft(lines, 0)  # what is made once
     counted = 0
 
     def count(_frame: object, event: str, _arg: object) -> None:
@@ -53,7 +42,7 @@ def _calls(lines: list[Line], topic: str = "music OR #music", *, glances: bool =
     before = sys.getprofile()
     sys.setprofile(count)
     try:
-        drafter.draft(lines, 0)
+        desk.draft(lines, 0)
     finally:
         sys.setprofile(before)
     return counted / len(lines)
