@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,7 @@ from core.connection import Line
 from core.draft import GLANCED, Drafter, text_hash
 from core.journal import AfterMark, Entry, GapMark, Tombstones
 from core.privacy import Privacy
-from core.query import parse_topic
+from core.query import LONGEST_POST, parse_topic
 from core.snapshot import Verdict
 from core.sources import decoder, glance, people
 
@@ -97,3 +98,23 @@ def test_a_post_that_was_passed_at_a_glance_is_the_newest_one_unless_a_fill_brou
     assert desk.draft([line("11", "jazz", backfilled=True)], 0).batch.last_id == "9"
     assert desk.draft([line("10", "jazz")], 0).batch.last_id == "10"
     assert decoded == []
+
+
+def test_what_a_glance_has_asked_is_not_asked_again_and_who_had_none_is_asked_everything():
+    asked = []
+    desk = drafter()
+
+    def noted(name):
+        whole = getattr(desk.topic, name)
+        return lambda *given, **how: (asked.append(name), whole(*given, **how))[1]
+
+    names = ("lacks", "match", "match_rest")
+    desk.topic = SimpleNamespace(**{name: noted(name) for name in names})
+    glanced, whole = line("1", "music"), line("2", "music", size=GLANCED + 1)
+    assert [row.verdict for row in desk.draft([glanced, whole], 0).rows] == [Verdict.MATCHED] * 2
+    assert asked == ["lacks", "match_rest", "match"]
+
+
+def test_no_more_of_a_monstrous_text_is_matched_than_ever():
+    [row] = drafter().draft([line("1", "a " * (LONGEST_POST // 2) + "music")], 0).rows
+    assert row.verdict is Verdict.FILTERED
