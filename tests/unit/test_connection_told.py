@@ -121,6 +121,15 @@ def test_a_stretch_of_an_hour_ago_is_let_go(connection, clock):
     ]  # fmt: skip
 
 
+def test_an_hour_in_one_stretch_is_that_stretch_alone(connection, clock):
+    """A stop by us and what follows it are one; what was before them is an hour ago."""
+    clock.time = 110.0
+    connection.report(STOPPED)
+    clock.time = 5000.0
+    connection.report(LIVE)
+    assert past(connection) == [(110.0, LIVE, False)]
+
+
 def test_a_state_that_is_reported_again_goes_on(connection, clock):
     for clock.time in (110.0, 120.0, 130.0):
         connection.report(WAITING, "X 503", wait_until=clock.time + 10)
