@@ -41,7 +41,17 @@ _TO_ASCII = (
     "\U000107a5\U0001d400-\U0001d7ff\U0001f100-\U0001f190\U0001fbf0-\U0001fbf9"
 )
 _ODD = re.compile(f"[{_UNSEEN}{_TO_ASCII}]")
-_ODD_FOR_ASCII = re.compile(f"[{_TO_ASCII}]|(?<=[A-Za-z0-9_])[{_UNSEEN}]")
+_BECOMES_ASCII = re.compile(f"[{_TO_ASCII}]")
+_UNSEEN_ONE = re.compile(f"[{_UNSEEN}]")
+_ASCII = bytes(range(128))
+# Not every character that `normalise` only turns into lower case, wherever it stands, but those of most posts.
+_SETTLED = (
+    "\u00a1-\u00a7\u00a9\u00ab\u00ae\u00b0\u00b1\u00b6\u00b7\u00bb\u00bf-\u00de\u00e0-\u012f\u014a-\u017e"
+    "\u03a4-\u03af\u03b1-\u03c1\u03c3-\u03cf\u0400-\u0482\u048a-\u052f\u05d0-\u05ea\u061d-\u064a\u0660-\u066f"
+    "\u0904-\u0939\u0e01-\u0e30\u2012-\u2016\u2018-\u2023\u2190-\u222b\u2600-\u27bf\u3001-\u3029\u3041-\u3096\u30a0-\u30fe"
+    "\u4e00-\u9fff\uac00-\ud7a3\U0001f1e6-\U0001f1ff\U0001f300-\U0001f6d7\U0001f900-\U0001faff"
+)
+_UNSETTLED = re.compile(f"[^{_SETTLED}]")
 _RUN = re.compile(rf"\S{{1,{PIECE}}}")
 _LINK = re.compile(r"https?:/|[a-z0-9.\-]{1,255}\.[a-z]{2,13}/")
 _EMOJI_FROM = "\U0001f000"
@@ -59,11 +69,21 @@ def normalise(text: str) -> str:
     """`text` in the one spelling that is compared. It distributes over texts joined by a line feed."""
     if text.isascii():
         return text.lower()
-    if _INVISIBLE.search(text):
+    rest = _beyond_ascii(text.encode("utf-8", "surrogatepass"))
+    if _UNSETTLED.search(rest) is None:
+        return text.lower()
+    if _INVISIBLE.search(rest):
         text = _INVISIBLE.sub("", text)
-    text = _BLANK.sub(" ", bounded(text))
+    if _BLANK.search(rest):
+        text = _BLANK.sub(" ", text)
+    text = bounded(text)
     # Folding can undo NFKC, so it comes in between, as in Unicode's own NFKC_Casefold.
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def _beyond_ascii(text: bytes) -> str:
+    """The characters of UTF-8 that are not ASCII: few, and looking one up costs far more than finding it."""
+    return text.translate(None, _ASCII).decode("utf-8", "surrogatepass")
 
 
 def alone(needles: Iterable[str]) -> re.Pattern[bytes]:
@@ -91,7 +111,22 @@ def surely_lacks(text: str, needles: Iterable[bytes], wanted: re.Pattern[bytes] 
             if wanted is None or wanted.search(low):
                 return False
             break
-    return text.isascii() or _ODD.search(text) is None or _ODD_FOR_ASCII.search(text) is None
+    rest = _beyond_ascii(low)
+    if not rest or _ODD.search(rest) is None:
+        return True
+    return _BECOMES_ASCII.search(rest) is None and not _hides_in_ascii(text, set(_UNSEEN_ONE.findall(rest)))
+
+
+def _hides_in_ascii(text: str, unseen: Iterable[str]) -> bool:
+    """Whether one of these characters stands behind a letter, digit or `_` of ASCII."""
+    for char in unseen:
+        at = text.find(char)
+        while at >= 0:
+            before = text[at - 1 : at]
+            if before.isascii() and (before.isalnum() or before == "_"):
+                return True
+            at = text.find(char, at + 1)
+    return False
 
 
 @cache

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.query import text as words_of_text
 from core.query.text import PIECE, normalise, parts, surely_lacks, units, word_pattern, words
 from tests.unit.test_query_match import TEXTS
 
@@ -38,6 +41,32 @@ def test_texts_can_be_normalised_together(one, other):
 @given(st.text(alphabet=st.characters(max_codepoint=127), max_size=60))
 def test_the_short_cut_for_ascii_is_the_whole_rule(text):
     assert normalise(text) == unicodedata.normalize("NFKC", text).casefold()
+
+
+def by_the_whole_rule(text):
+    """`normalise` without its short cuts, for a text that is no flood of marks."""
+    text = re.sub("[\u2120\u2122\u2800]", " ", words_of_text._INVISIBLE.sub("", text))
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+@settings(max_examples=800, deadline=None)
+@given(TEXTS)
+def test_the_short_cuts_for_other_texts_are_the_whole_rule(text):
+    assert normalise(text) == by_the_whole_rule(text)
+
+
+def test_what_counts_as_settled_only_turns_into_lower_case_whatever_stands_beside_it():
+    settled = [
+        char for char in map(chr, range(128, sys.maxunicode + 1)) if not words_of_text._UNSETTLED.match(char)
+    ]
+    assert len(settled) > 30_000
+    assert set("éÉñžЖжאش漢かカ한🎵🫠—’“🇨") <= set(settled)
+    assert not set("ßıſς…？ﬁ™ª²ａ\u200d\ufe0f\u0301") & set(settled)
+    pairs = (unicodedata.decomposition(char).split() for char in map(chr, range(sys.maxunicode + 1)))
+    joins = {chr(int(pair[1], 16)) for pair in pairs if len(pair) == 2 and pair[0][0] != "<"}
+    assert not joins & set(settled)
+    for char in settled:
+        assert by_the_whole_rule(f"a{char}{char}A") == f"a{char}{char}A".lower(), hex(ord(char))
 
 
 def test_every_mark_belongs_to_its_word():
