@@ -31,9 +31,8 @@ from core.query import parse_topic
 from core.settings import Settings
 from core.sources import decoder, glance, people
 from core.sources.x.answers import in_stream
-from core.sources.x.body import ChunkedBody
+from core.sources.x.body import LineBody
 from core.sources.x.deletes import announced
-from core.sources.x.framing import Lines
 from core.sources.x.transport import READ_SIZE
 from core.windows import Windows
 
@@ -66,7 +65,7 @@ def ask(*, quick: bool) -> list[Stage]:
 
 def ask_terms(*, quick: bool) -> list[tuple[int, float]]:
     """Terms in the topic, and what judging a small post costs then: microseconds of processor time."""
-    lines = _lines(_bodies(record(LOADS[0], POSTS["small"] // (10 if quick else 1))))
+    lines = _lines(record(LOADS[0], POSTS["small"] // (10 if quick else 1)))
     others = [f"word{number}" for number in range(max(TERMS) - 1)]
     return [
         (count, _best(lambda topic=topic: _each(id, _drafts(lines, topic, glances=True))) / len(lines) * 1e6)  # type: ignore[misc]
@@ -101,15 +100,13 @@ def _some(peer: socket.socket) -> bytes:
 
 
 def _stages(parts: Sequence[bytes]) -> list[tuple[str, float]]:
-    bodies = _bodies(parts)
-    lines = _lines(bodies)
+    lines = _lines(parts)
     look = glance("x")
     assert look is not None
     words = [seen.words for line in lines if (seen := look(line)) is not None]
     topic = parse_topic(TOPIC)
     steps: list[tuple[str, Callable[[], object]]] = [
-        ("take HTTP's chunks apart", lambda: _bodies(parts)),
-        ("find the lines", lambda: _framed(bodies)),
+        ("take HTTP's chunks and the lines in them apart", lambda: _framed(parts)),
         ("errors and deletions of X?", lambda: _each(lambda line: in_stream(line) or announced(line), lines)),
         ("through the queue to the writer", lambda: _queued(lines)),
         ("glance: read into structs, gather the words", lambda: _each(look, lines)),
@@ -131,21 +128,16 @@ def _each(function: Callable[[T], object], items: Iterable[T]) -> None:
         function(item)
 
 
-def _bodies(parts: Sequence[bytes]) -> list[bytes]:
-    body, bodies = ChunkedBody(), []
+def _framed(parts: Sequence[bytes]) -> list[bytes]:
+    body, lines = LineBody(), []
     for part in parts:
         body.feed(part)
-        bodies.append(body.take())
-    return bodies
+        lines += body.take() or ()
+    return lines
 
 
-def _framed(bodies: Sequence[bytes]) -> list[bytes]:
-    framing = Lines()
-    return [line for body in bodies for line in framing.feed(body)]
-
-
-def _lines(bodies: Sequence[bytes]) -> list[bytes]:
-    return [line for line in _framed(bodies) if line]
+def _lines(parts: Sequence[bytes]) -> list[bytes]:
+    return [line for line in _framed(parts) if line]
 
 
 def _queued(lines: Sequence[bytes]) -> None:

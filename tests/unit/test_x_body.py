@@ -4,12 +4,13 @@ import http.client
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from urllib3.exceptions import DecodeError, ProtocolError
 from urllib3.response import GzipDecoder
 
-from core.sources.x.body import ChunkedBody
+from core.sources.x.body import ChunkedBody, LineBody, one_a_chunk
+from core.sources.x.framing import Lines
 
 END = b"0\r\n\r\n"
 
@@ -47,6 +48,78 @@ def test_content_is_the_same_however_the_bytes_are_cut(contents, cuts, extension
         pieces.append(wire[at : at + size])
         at += size
     assert fed(*pieces) == (b"".join(contents), True, None)
+
+
+def lines_of(*pieces):
+    """What a body gives of these pieces, line by line, whether it was all, and what went wrong."""
+    body = LineBody()
+    lines = []
+    try:
+        for piece in pieces:
+            body.feed(piece)
+            while (found := body.take()) is not None:
+                lines += found
+    except ProtocolError as error:
+        return lines, body.ended, str(error)
+    return lines, body.ended, None
+
+
+def lines_one_by_one(*pieces):
+    """The same by the chunks' content alone."""
+    content, ended, trouble = fed(*pieces)
+    return Lines().feed(content), ended, trouble and str(trouble)
+
+
+POST_CHUNKS = st.lists(
+    st.one_of(
+        st.binary(max_size=40).map(lambda line: chunk(line.replace(b"\n", b"-") + b"\r\n")),
+        st.sampled_from([
+            chunk(b"\r\n"), chunk(b"a\r\nb\r\n"), chunk(b"a\nb\r\n"), chunk(b"half "), chunk(b" line\r\n"),
+            chunk(b"bare\n"), chunk(b"lf\r\n", line_end=b"\n"), chunk(b"ext\r\n", b";a=b"), chunk(b"\r\r\n"),
+            chunk(b"12\r\n34\r\n\r\n"), END,
+        ]),
+        st.sampled_from([b"0x3\r\na\r\n\r\n", b"zz\r\n", b"+3\r\na\r\n\r\n", b"1_0\r\n", b"4\r\na\r\n\r\n", b"2\r\n"]),
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None)
+@given(POST_CHUNKS, st.lists(st.integers(1, 60), min_size=1, max_size=400), st.booleans())
+def test_lines_of_chunks_taken_at_once_are_those_of_chunks_taken_one_by_one(chunks, cuts, whole):
+    wire = b"".join(chunks)
+    pieces, at = [], 0
+    while at < len(wire):
+        size = len(wire) if whole else cuts[len(pieces) % len(cuts)]
+        pieces.append(wire[at : at + size])
+        at += size
+    assert lines_of(*pieces) == lines_one_by_one(*pieces)
+    assert lines_of(*pieces, b"") == lines_one_by_one(*pieces, b"")
+
+
+def test_posts_in_chunks_of_their_own_are_taken_apart_at_once():
+    wire = b"".join(chunk(b"post %d\r\n" % n) for n in range(500))
+    lines = [b"post %d" % n for n in range(500)]
+    assert one_a_chunk(wire) == (lines, b"")
+    assert one_a_chunk(wire[:-4]) == (lines[:-1], chunk(b"post 499\r\n")[:-4])
+    cut = 11 * 13 + 5  # in the middle of a post
+    body = LineBody()
+    body.feed(wire[:cut])
+    first = body.take()
+    body.feed(wire[cut:])
+    assert first + body.take() == lines
+
+
+def test_nothing_is_handed_over_before_something_came_and_a_cut_comes_last():
+    body = LineBody()
+    body.feed(b"5")
+    assert body.take() is None
+    body.feed(b"\r\nabc")
+    assert body.take() == []
+    body.feed(b"\r\n\r\n" + chunk(b"d\r\n") + b"zz\r\n")
+    assert body.take() == [b"abc", b"d"]
+    with pytest.raises(ProtocolError):
+        body.take()
 
 
 def test_many_chunks_come_in_one_piece():

@@ -25,6 +25,7 @@ from tests.unit.x_desk import (
     NOW,
     POST,
     QUIET,
+    Framed,
     desks,
     fails,
     opens,
@@ -42,7 +43,7 @@ def desk(monkeypatch):
 @pytest.fixture
 def stream(desk):
     one = desk(stall_after=10.0)
-    connection = module._Connection(one.source, one.log)
+    connection = Framed(module._Connection(one.source, one.log))
     connection.opened()
     one.log.told.clear()
     one.log.reports.clear()
@@ -145,7 +146,7 @@ def test_without_a_farewell_it_ended_as_it_did(stream):
 
 def test_opening_is_told_with_its_moment_and_only_bytes_make_it_healthy(desk):
     one = desk()
-    connection = module._Connection(one.source, one.log)
+    connection = Framed(module._Connection(one.source, one.log))
     assert not connection.was_healthy()
     connection.opened()
     assert (one.log.told, one.log.reports) == ([("touch", NOW, False)], [(LIVE, "connected")])

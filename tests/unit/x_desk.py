@@ -10,6 +10,7 @@ from core.settings import XSettings
 from core.sources.x import source as module
 from core.sources.x.answers import STOPPED, Ending, Failed, Kind
 from core.sources.x.backoff import Schedule
+from core.sources.x.framing import Lines
 from core.sources.x.rules import Reconciled
 from core.sources.x.source import XSource
 from tests.clock import HeldClock
@@ -117,10 +118,25 @@ def fails(ending):
     return attempt
 
 
+class Framed:
+    """A connection that takes bytes, for the tests' sake: what it is given are the lines that they end."""
+
+    def __init__(self, connection):
+        self._connection = connection
+        self._lines = Lines()
+
+    def received(self, data, *, more):
+        return self._connection.received(self._lines.feed(data), more=more)
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+
 def opens(desk, *steps, ending=CUT):
     """A stream: each step is so many seconds, or bytes."""
 
     def attempt(connection):
+        connection = Framed(connection)
         connection.opened()
         for step in steps:
             if isinstance(step, bytes):

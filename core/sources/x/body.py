@@ -1,9 +1,9 @@
-"""The body of a stream's answer, in pieces as large as they come.
+"""The lines of a stream's answer, as many at a time as have come.
 
 X sends a post in a chunk of its own, and http.client hands over one chunk at a time, at several times the price of
-the rest of the reading. Here a chunked body is read as the socket gives it, and its chunks are taken apart many at
-a time. A body that is not chunked is read by urllib3. What goes wrong is raised as urllib3 raises it, after all
-that was good before it has been handed over.
+the rest of the reading. Here a chunked body is read as the socket gives it. Chunks of one line each are taken
+apart all at once; all others, and those that a read has cut, one by one. A body that is not chunked is read by
+urllib3. What goes wrong is raised as urllib3 raises it, after all that was good before it has been handed over.
 """
 
 from __future__ import annotations
@@ -12,33 +12,108 @@ import http.client
 import re
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import urllib3
 from urllib3.exceptions import DecodeError, ProtocolError
 from urllib3.response import GzipDecoder
 
+from core.sources.x.framing import Lines
+
 LONGEST_SIZE_LINE = 4096  # bytes of the line that tells a chunk's size, extensions included
+MOST_DIGITS = 16  # of a chunk's size
+_DIGITS = re.compile(rb"[0-9a-fA-F]+")
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,16})\s*(?:;.*)?\r?")
 
 
-def reader_of(response: urllib3.BaseHTTPResponse, size: int) -> Callable[[], bytes]:
-    """A function that gives the next bytes of the content as soon as there are some, and none at the end.
+def lines_of(response: urllib3.BaseHTTPResponse, size: int) -> Callable[[], list[bytes] | None]:
+    """A function that gives the lines that ended since its last call, as soon as bytes come, and None at the end.
 
-    It asks for up to `size` bytes at a time. It raises what urllib3 raises, and OSError.
+    The list is empty when what came ended no line. It asks for up to `size` bytes at a time, and raises what
+    urllib3 raises, and OSError.
     """
     encoding = response.headers.get("content-encoding", "").lower()
-    if not getattr(response, "chunked", False) or encoding not in ("", "identity", "gzip"):
-        return lambda: response.read1(size, decode_content=True) or b""
-    body = ChunkedBody(GzipDecoder() if encoding == "gzip" else None)
-    file: Any = response._fp.fp  # type: ignore[attr-defined] # the connection's buffered file, behind the headers
+    if getattr(response, "chunked", False) and encoding in ("", "identity", "gzip"):
+        file: Any = response._fp.fp  # type: ignore[attr-defined] # the connection's buffered file, behind the headers
+        body = LineBody(GzipDecoder() if encoding == "gzip" else None)
 
-    def read() -> bytes:
-        while not (content := body.take()) and not body.ended:
-            body.feed(file.read1(size))
-        return content
+        def read() -> list[bytes] | None:
+            while (found := body.take()) is None and not body.ended:
+                body.feed(file.read1(size))
+            return found
 
-    return read
+        return read
+    lines = Lines()
+
+    def read_plain() -> list[bytes] | None:
+        data = response.read1(size, decode_content=True)
+        return lines.feed(data) if data else None
+
+    return read_plain
+
+
+class LineBody:
+    """Chunks on their way in, lines on their way out. `ended` when the last chunk came and all was taken."""
+
+    def __init__(self, decoder: GzipDecoder | None = None) -> None:
+        self._body = ChunkedBody(decoder)
+        self._lines = Lines()
+        self._whole: list[bytes] | None = None  # lines of whole chunks that are not taken yet
+        self._at_once = decoder is None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the body is complete and taken."""
+        return self._body.ended and self._whole is None
+
+    def feed(self, raw: bytes) -> None:
+        """Bytes as they came from the socket; none when the other side has closed it. Then `take`."""
+        missing = self._body.missing
+        if not self._at_once or missing is None or missing >= len(raw):
+            self._body.feed(raw)
+            return
+        if missing:
+            self._body.feed(raw[:missing])
+            self._whole = self._lines.feed(self._body.take())
+            raw = raw[missing:]
+        if self._body.missing == 0 and self._lines.idle:
+            found, raw = one_a_chunk(raw)
+            if found:
+                self._whole = [*(self._whole or ()), *found]
+        if raw:
+            self._body.feed(raw)
+
+    def take(self) -> list[bytes] | None:
+        """The lines that have ended, None when no content came. Raises what went wrong after what was good."""
+        found, self._whole = self._whole, None
+        if (found is None or self._body.filled) and (content := self._body.take()):
+            return [*(found or ()), *self._lines.feed(content)]
+        return found
+
+
+def one_a_chunk(raw: bytes) -> tuple[list[bytes], bytes]:
+    """The lines of the chunks that `raw` begins with, as long as each chunk holds one line, and what is left.
+
+    `raw` begins with a chunk, and what is left does.
+    """
+    lines = []
+    at = 0
+    find = raw.find
+    while (line_end := find(b"\r\n", at, at + MOST_DIGITS)) > 0:
+        start = line_end + 2
+        end = start + _size_of(raw[at:line_end]) - 2
+        if raw[end : end + 4] != b"\r\n\r\n" or end < start or find(b"\n", start, end) >= 0:
+            break
+        lines.append(raw[start:end])
+        at = end + 4
+    return lines, raw[at:]
+
+
+@lru_cache(maxsize=10_000)  # chunks are of similar sizes
+def _size_of(digits: bytes) -> int:
+    """The size of a chunk as it is written there; 0 for what is unusual, extensions for one."""
+    return int(digits, 16) if _DIGITS.fullmatch(digits) else 0
 
 
 class ChunkedBody:
@@ -57,6 +132,18 @@ class ChunkedBody:
     def ended(self) -> bool:
         """Whether the body is complete and taken."""
         return self._last and not self._content
+
+    @property
+    def filled(self) -> bool:
+        """Whether there is content to take."""
+        return bool(self._content)
+
+    @property
+    def missing(self) -> int | None:
+        """The bytes until the end of the chunk that has begun, its line end included; None: nobody knows yet."""
+        if self._rest or self._closing or self._trouble is not None or self._last:
+            return None
+        return self._left + 2 if self._left else 0
 
     def take(self) -> bytes:
         """The content so far. Raises what went wrong, once everything before it was taken."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -31,7 +31,6 @@ from core.sources.x.backoff import HEALTHY_AFTER, Backoff, ConnectBudget
 from core.sources.x.decode import decode, matching_rules
 from core.sources.x.deletes import announced
 from core.sources.x.filling import Filling
-from core.sources.x.framing import Lines
 from core.sources.x.memory import Left, Memory
 from core.sources.x.rules import Reconciled, listed, reconcile
 from core.sources.x.search import Search, SearchClient
@@ -303,7 +302,6 @@ class _Connection:
         self._source = source
         self._outlet = outlet
         self._clock = source._clock
-        self._lines = Lines()
         self._opened: float | None = None  # these are of the clock that never goes back
         self._last_byte = 0.0
         self._last_line = 0.0
@@ -328,15 +326,14 @@ class _Connection:
         self._outlet.touch(self._clock.now())
         self._outlet.report(SourceState.LIVE, "connected")
 
-    def received(self, data: bytes, *, more: bool) -> float | None:
-        """Deliver the lines that are whole now.
+    def received(self, lines: Sequence[bytes], *, more: bool) -> float | None:
+        """Deliver the lines that have ended; none did if there are none, but bytes came.
 
         After an error object of X we read on until X closes, so that no post is lost that was sent already, but
         not for long: raises Failed when X goes on. Returns the seconds of silence that end it, if they are fewer.
         """
         at = self._clock.now()
         self._last_byte = self._clock.monotonic()
-        lines = self._lines.feed(data)
         posts = False
         for line in lines:
             if not line or line.isspace():

@@ -2,7 +2,7 @@
 
 tweepy knows the endpoints, their parameters and bodies; the HTTP underneath is ours, because tweepy's own loop
 reconnects without a wait, ends at a bad line, and cannot be stopped (docs/decisions). Here `filter` makes exactly
-one connection, hands over every byte as it comes, and ends in Failed with the reason; the REST calls end in an
+one connection, hands over every line as it comes, and ends in Failed with the reason; the REST calls end in an
 Answer or in Failed as well. Nothing is retried, nothing is logged: the supervisor does both.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -22,8 +22,10 @@ import urllib3.exceptions
 from core.clock import Clock
 from core.sources.x import answers
 from core.sources.x.answers import STOPPED, Ending, Failed, Kind
-from core.sources.x.body import reader_of
+from core.sources.x.body import lines_of
 from core.sources.x.transport import READ_SIZE, Bearer, Breaker, Session
+
+T = TypeVar("T")
 
 LONGEST_ANSWER = 16 * 1024 * 1024  # bytes of a REST answer's body; X's longest holds 1000 rules
 LONGEST_ERROR = 64 * 1024  # bytes of an error's body that are looked at
@@ -72,8 +74,9 @@ class Receiver(Protocol):
     def opened(self) -> None:
         """The stream is open."""
 
-    def received(self, data: bytes, *, more: bool) -> float | None:
-        """Bytes came, and `more` of them have already. Returns how long the next may take, if not as usual.
+    def received(self, lines: Sequence[bytes], *, more: bool) -> float | None:
+        """Bytes came, which ended these lines, and `more` have already. Returns how long the next may take, if
+        not as usual.
 
         May raise Failed to end the connection.
         """
@@ -139,24 +142,24 @@ class XClient(tweepy.StreamingClient):  # type: ignore[misc]  # tweepy has no ty
             if response.status_code != 200:
                 raise Failed(self._refusal(response))
             receiver.opened()
-            read = reader_of(response.raw, READ_SIZE)
-            while data := self._read(read):
-                seconds = receiver.received(data, more=self.session.has_more())
+            read = lines_of(response.raw, READ_SIZE)
+            while (lines := self._read(read)) is not None:
+                seconds = receiver.received(lines, more=self.session.has_more())
                 if seconds is not None:
                     self.session.be_patient_for(seconds)
         raise Failed(Ending(Kind.RETRY, "X closed the connection"))
 
-    def _read(self, read: Callable[[], bytes]) -> bytes:
-        """The next bytes, as soon as there are some; none at the end of the stream."""
+    def _read(self, read: Callable[[], T]) -> T:
+        """What `read` reads of the answer. Raises Failed."""
         try:
-            data = read()
+            found = read()
         except _NETWORK_ERRORS as error:
             self._check_stopped()
             if isinstance(error, TimeoutError | urllib3.exceptions.ReadTimeoutError):
                 raise Failed(Ending(Kind.STALLED, f"no byte for {self._stall_after:g} s")) from None
             raise Failed(answers.of_failure(error, self._where)) from None
         self._check_stopped()
-        return data
+        return found
 
     def _send(self, method: str, route: str, **arguments: Any) -> requests.Response:
         """One request; the answer's body is not read yet."""

@@ -29,7 +29,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.response import HTTPResponse
 
-READ_SIZE = 64 * 1024  # bytes asked of the kernel at a time; it gives what is there, so this adds no latency
+READ_SIZE = 256 * 1024  # bytes asked of the kernel at a time; it gives what is there, so this adds no latency
 SLICE = 0.05  # seconds between two looks at the breaker while nothing can be cut
 
 
