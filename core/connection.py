@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import NamedTuple
+
+import msgspec
 
 from core import crashpoint
 from core.clock import Clock, span
@@ -33,7 +34,7 @@ PAST_KEPT = 300  # stretches; a connection that is lost every few seconds has mo
 CLOSED = (SourceState.PAUSED, SourceState.BLOCKED)  # said by the capture, which then stops the source
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One line as the source handed it over."""
 
     raw: bytes

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import blake2b
+
+import msgspec
 
 from core import crashpoint
 from core.bounds import Bounds
@@ -26,6 +27,7 @@ from core.sources.base import Glance
 
 QUARANTINE_REASON_LENGTH = 200
 SHOWN = 30_000  # characters of a post that a front end gets to show: the longest of X whole, no monster of 5 MB
+FILTERED, MATCHED = Verdict.FILTERED, Verdict.MATCHED  # looked up once, not for each post
 GLANCED = 16_000  # bytes of a line that may be refused at a glance; a row keeps it in the place of its post
 
 
@@ -39,6 +41,16 @@ class Draft:
     matched: list[int] = field(default_factory=list)  # the places of the batch's entries in `rows`
     # By the second of their arrival: posts of the stream that were consumed, and of these the ones that matched.
     seconds: dict[int, list[int]] = field(default_factory=dict)
+
+
+class _Unread(msgspec.Struct, frozen=True, gc=False):
+    """A post that is read from its line when somebody looks at it."""
+
+    read: Callable[[bytes], Post]
+    raw: bytes
+
+    def __call__(self) -> Post:
+        return self.read(self.raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +121,17 @@ class Drafter:
 
     def _take(self, line: Line, eyes: _Eyes, draft: Draft, last_seq: int) -> None:
         """Judge one line."""
-        raw, at, backfilled, until = line
-        batch = draft.batch
+        raw, at, backfilled = line.raw, line.at, line.backfilled
+        batch, rows = draft.batch, draft.rows
         batch.delivered += 1
         if not backfilled:
-            batch.last_byte_at = at if until is None else until
+            batch.last_byte_at = at if line.until is None else line.until
         seen = eyes.glance(raw) if len(raw) <= GLANCED else None
         matched: tuple[str, ...] | None
         post: Post | Callable[[], Post]
         if seen is not None and eyes.lacks(seen.words) and (backfilled or self._bounds.passed(seen.id, at)):
             id_, matched = seen.id, None
-            post = partial(self._read, raw)
+            post = _Unread(self._read, raw)
         else:
             try:
                 taken = eyes.decode(raw) if seen is None else Taken(whole := seen.post(), whole, raw)
@@ -141,12 +153,12 @@ class Drafter:
             id_, post = taken.kept.id, taken.kept if len(raw) < SHOWN // 4 else taken.kept.within(SHOWN)
             if matched is not None:
                 batch.entries.append(Entry(id_, at, text_hash(taken.kept.text), matched, backfilled, raw))
-                draft.matched.append(len(draft.rows))
+                draft.matched.append(len(rows))
         self._count(batch)
         if matched is None and self._keep_all:
             batch.filtered.append(Rejected(id_, at, "", raw))
-        verdict = Verdict.FILTERED if matched is None else Verdict.MATCHED
-        draft.rows.append(FeedRow(last_seq + len(draft.rows) + 1, post, verdict, matched or (), at, backfilled))
+        verdict = FILTERED if matched is None else MATCHED
+        rows.append(FeedRow(last_seq + len(rows) + 1, post, verdict, matched or (), at, backfilled))
         if not backfilled:  # rates are those of the stream
             second = int(at)
             counts = draft.seconds.get(second)

@@ -43,6 +43,11 @@ yang di ke dan ini itu untuk
 STOPWORDS = frozenset(_COMMON.split())
 
 
+def _prose(text: str) -> str:
+    """A text without its links, tags and names."""
+    return _LINK.sub(" ", text) if "#" in text or "@" in text or "://" in text else text
+
+
 @dataclass(slots=True)
 class _Pane:
     """Five minutes."""
@@ -141,7 +146,7 @@ class Windows:
         yield "authors", [(f"@{post.author.username}",) for post in posts if post.author.username]
         yield "links", [set(post.links) for post in posts if post.links]
         yield "languages", [(post.lang,) for post in posts if post.lang]
-        words = (map(str.casefold, _WORD.findall(_LINK.sub(" ", post.text))) for post in posts)
+        words = (map(str.casefold, _WORD.findall(_prose(post.text))) for post in posts)
         yield "words", [set(of_post) - self._silent for of_post in words]
 
     def _pane(self, number: int) -> _Pane | None:

@@ -128,19 +128,16 @@ def _read(raw: bytes) -> _Item | None:
         return None
 
 
-class _Glance:
+class _Glance(msgspec.Struct, gc=False):
     """See Glance of the contract."""
 
-    __slots__ = ("_includes", "_tweet", "id", "words")
-
-    def __init__(self, id: str, words: str, tweet: _Tweet, includes: _Includes | None) -> None:
-        self.id = id
-        self.words = words
-        self._tweet = tweet
-        self._includes = includes
+    id: str
+    words: str
+    tweet: _Tweet
+    includes: _Includes | None
 
     def post(self) -> Post:
-        return _post(self.id, self._tweet, self._includes or _Includes())
+        return _post(self.id, self.tweet, self.includes or _Includes())
 
 
 def glance(raw: bytes) -> _Glance | None:
