@@ -30,9 +30,8 @@ from core.privacy import Privacy
 from core.query import parse_topic
 from core.settings import Settings
 from core.sources import decoder, glance, people
-from core.sources.x.answers import in_stream
 from core.sources.x.body import LineBody
-from core.sources.x.deletes import announced
+from core.sources.x.deletes import surely_a_post
 from core.sources.x.transport import READ_SIZE
 from core.windows import Windows
 
@@ -107,7 +106,7 @@ def _stages(parts: Sequence[bytes]) -> list[tuple[str, float]]:
     topic = parse_topic(TOPIC)
     steps: list[tuple[str, Callable[[], object]]] = [
         ("take HTTP's chunks and the lines in them apart", lambda: _framed(parts)),
-        ("errors and deletions of X?", lambda: _each(lambda line: in_stream(line) or announced(line), lines)),
+        ("errors and deletions of X?", lambda: _each(surely_a_post, lines)),
         ("through the queue to the writer", lambda: _queued(lines)),
         ("glance: read into structs, gather the words", lambda: _each(look, lines)),
         ("surely not about the topic?", lambda: _each(topic.lacks, words)),

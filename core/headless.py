@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from core.capture import Capture
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # they end a capture in order, with a screen too
+NO_ROWS = sys.maxsize  # after that number: the log needs none
 TICK = 0.2  # seconds between two looks at the capture
 
 
@@ -99,7 +100,7 @@ def run(open_capture: Callable[[], Capture], log_settings: LogSettings, *, repor
         _watch(capture, capture.ended, log, log_settings.summary_every, stop, commands, told)
     finally:
         capture.stop(f"stopped by {reasons[0]}" if reasons else "stopped")
-    snapshot = capture.snapshot(told.rows)
+    snapshot = capture.snapshot(NO_ROWS)
     told.events_of(snapshot, log)
     _summary(log, snapshot, "end", f"stopped: {snapshot.stopped}; ")
     if report:
@@ -121,7 +122,6 @@ class _Told:
     """What the log has told already."""
 
     def __init__(self) -> None:
-        self.rows = 0
         self.event = 0
         self.state = ""
 
@@ -150,13 +150,12 @@ def _watch(
     told: _Told,
 ) -> None:
     """Tell what happens until the capture ends or `stop` is set."""
-    next_summary = capture.snapshot(0).at + every
+    next_summary = capture.snapshot(NO_ROWS).at + every
     while not stop.wait(TICK) and not ended.is_set():
         while commands:
             # A thread of its own: pausing may take a second, and the log goes on meanwhile.
             threading.Thread(target=getattr(capture, commands.pop(0)), daemon=True).start()
-        snapshot = capture.snapshot(since=told.rows)
-        told.rows = snapshot.last_seq
+        snapshot = capture.snapshot(NO_ROWS)
         told.events_of(snapshot, log)
         if snapshot.at >= next_summary:
             _summary(log, snapshot, "summary")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.sources.x.deletes import Announced, announced
+from core.sources.x import deletes
+from core.sources.x.deletes import Announced, announced, surely_a_post
 from tests.x_server import post
 
 AT = "2022-12-23T12:34:56.789Z"
@@ -88,3 +89,21 @@ def test_nothing_makes_it_raise(kind, body, nested, beside):
     message = {"data": {kind: body, "x": beside}} if nested else {kind: body, "data": beside}
     found = announced(json.dumps(message).encode())
     assert found is None or not (found.post and found.author)
+
+
+@pytest.mark.parametrize("kind", [*deletes._OF_POST, *deletes._OF_AUTHOR, *deletes._NOTHING_TO_DO])
+@pytest.mark.parametrize("form", ['{"data":{"%s":{}}}', ' { "data" : { "%s" : {"id":"1"}}}', '{"%s":{}}'])
+def test_no_message_is_taken_for_a_post_at_first_look(kind, form):
+    assert not surely_a_post((form % kind).encode())
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"errors":[{}]}', b'{"title":"x","type":"y"}', b'{"data":{}}', b'{"data":null}', b"{}"]
+)
+def test_what_may_be_an_error_object_is_not_taken_for_a_post_at_first_look(line):
+    assert not surely_a_post(line)
+
+
+def test_posts_are_known_at_first_look():
+    assert surely_a_post(post(1))
+    assert surely_a_post(b' { "data" : { "author_id" : "1" }}')

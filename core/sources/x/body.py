@@ -73,16 +73,17 @@ class LineBody:
         if not self._at_once or missing is None or missing >= len(raw):
             self._body.feed(raw)
             return
+        lines: list[bytes] = []
         if missing:
             self._body.feed(raw[:missing])
-            self._whole = self._lines.feed(self._body.take())
-            raw = raw[missing:]
+            lines = self._lines.feed(self._body.take())
         if self._body.missing == 0 and self._lines.idle:
-            found, raw = one_a_chunk(raw)
-            if found:
-                self._whole = [*(self._whole or ()), *found]
-        if raw:
-            self._body.feed(raw)
+            found, missing = one_a_chunk(raw, missing)
+            lines += found
+        if missing:
+            self._whole = lines
+        if missing < len(raw):
+            self._body.feed(raw[missing:])
 
     def take(self) -> list[bytes] | None:
         """The lines that have ended, None when no content came. Raises what went wrong after what was good."""
@@ -92,22 +93,18 @@ class LineBody:
         return found
 
 
-def one_a_chunk(raw: bytes) -> tuple[list[bytes], bytes]:
-    """The lines of the chunks that `raw` begins with, as long as each chunk holds one line, and what is left.
-
-    `raw` begins with a chunk, and what is left does.
-    """
+def one_a_chunk(raw: bytes, at: int = 0) -> tuple[list[bytes], int]:
+    """The lines of the chunks from `at` on, as long as each holds one line, and where the others begin."""
     lines = []
-    at = 0
     find = raw.find
-    while (line_end := find(b"\r\n", at, at + MOST_DIGITS)) > 0:
+    while (line_end := find(b"\r\n", at, at + MOST_DIGITS)) > at:
         start = line_end + 2
         end = start + _size_of(raw[at:line_end]) - 2
         if raw[end : end + 4] != b"\r\n\r\n" or end < start or find(b"\n", start, end) >= 0:
             break
         lines.append(raw[start:end])
         at = end + 4
-    return lines, raw[at:]
+    return lines, at
 
 
 @lru_cache(maxsize=10_000)  # chunks are of similar sizes

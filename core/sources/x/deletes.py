@@ -25,10 +25,15 @@ _NOTHING_TO_DO = (
     "user_undelete", "user_unprotect", "user_unsuspend", "user_profile_modification",
 )  # fmt: skip
 
-# A first look that settles nearly every line: such a message is all that its line holds.
+# Such a message is all that its line holds.
 _announces = re.compile(
     rb'\s*\{\s*(?:"data"\s*:\s*\{\s*)?"(%s)"\s*:\s*\{'
     % "|".join((*_OF_POST, *_OF_AUTHOR, *_NOTHING_TO_DO)).encode()
+).match
+
+# A first look that settles nearly every line: `data` is there, and begins as no message does.
+surely_a_post = re.compile(
+    rb'\s*\{\s*"data"\s*:\s*\{\s*"(?!(?:%s)")' % "|".join((*_OF_POST, *_OF_AUTHOR, *_NOTHING_TO_DO)).encode()
 ).match
 
 

@@ -29,7 +29,7 @@ from core.sources.x.answers import Ending, Failed, Kind
 from core.sources.x.auth import Credentials
 from core.sources.x.backoff import HEALTHY_AFTER, Backoff, ConnectBudget
 from core.sources.x.decode import decode, matching_rules
-from core.sources.x.deletes import announced
+from core.sources.x.deletes import announced, surely_a_post
 from core.sources.x.filling import Filling
 from core.sources.x.memory import Left, Memory
 from core.sources.x.rules import Reconciled, listed, reconcile
@@ -338,13 +338,14 @@ class _Connection:
         for line in lines:
             if not line or line.isspace():
                 continue
-            if control := answers.in_stream(line):
-                self._take_leave(control)
-                continue
-            if news := announced(line):
-                if any(news):
-                    self._outlet.deleted(post=news.post, author=news.author)
-                continue
+            if not surely_a_post(line):
+                if control := answers.in_stream(line):
+                    self._take_leave(control)
+                    continue
+                if news := announced(line):
+                    if any(news):
+                        self._outlet.deleted(post=news.post, author=news.author)
+                    continue
             if self._quiet:
                 self._quiet = False
                 self._outlet.report(SourceState.LIVE, "posts again")
