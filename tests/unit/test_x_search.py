@@ -6,7 +6,7 @@ import json
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.settings import XSettings
@@ -301,6 +301,7 @@ ODD = st.recursive(
 
 
 @given(st.binary(max_size=50) | ODD.map(lambda value: json.dumps(value).encode()))
+@example(b'{"data": {}, "includes": {"users": true}}')
 def test_no_page_raises_anything_but_failed(body):
     try:
         read_page(body)

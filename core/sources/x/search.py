@@ -216,7 +216,9 @@ def read_page(body: bytes) -> Page:
 def _by_id(answer: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     includes = answer.get("includes")
     items = includes.get(kind) if isinstance(includes, dict) else None
-    return {str(item.get("id")): item for item in items or () if isinstance(item, dict)}
+    if not isinstance(items, list):
+        return {}
+    return {str(item.get("id")): item for item in items if isinstance(item, dict)}
 
 
 def _refs(post: Any) -> list[dict[str, Any]]:
