@@ -144,8 +144,7 @@ def _queued(lines: Sequence[bytes]) -> None:
     clock = SystemClock()
     connection = Connection("x", queue, EventLog(clock), clock)  # type: ignore[arg-type]
     for start in range(0, len(lines), BATCH):
-        for line in lines[start : start + BATCH]:
-            connection.deliver(line, 0.0)
+        connection.deliver(lines[start : start + BATCH], 0.0)
         queue.take(BATCH, 0.0, 0.0)
 
 

@@ -13,6 +13,7 @@ taken.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
@@ -48,7 +49,6 @@ class Connection:
 
     def __init__(self, source: str, queue: LineQueue[Line | Mark], events: EventLog, clock: Clock) -> None:
         self._queue = queue
-        self._put = crashpoint.after(Point.LINE_READ, queue.put)
         self._events = events
         self._clock = clock
         self._lock = threading.Lock()
@@ -69,12 +69,17 @@ class Connection:
 
     # -- what the source calls
 
-    def deliver(self, raw: bytes, received_at: float, *, backfilled: bool = False) -> None:
-        """One line, as it came."""
+    def deliver(self, lines: Sequence[bytes], received_at: float, *, backfilled: bool = False) -> None:
+        """Lines, as they came at that moment."""
         self._last_post_at = received_at
-        line = Line(raw, received_at, backfilled, self._behind_since)
-        if not self._put(line, len(raw), wait=0.0):
-            self._wait_for_room(line, len(raw), received_at)
+        while lines:
+            items = [Line(raw, received_at, backfilled, self._behind_since) for raw in lines]
+            taken = self._queue.put_all(items, [len(raw) for raw in lines])
+            crashpoint.reach(Point.LINE_READ, taken)
+            if taken == len(lines) or self._queue.closed:
+                return
+            self._wait_for_room(items[taken], len(lines[taken]), received_at)
+            lines = lines[taken + 1 :]
 
     def touch(self, at: float, *, more: bool = False) -> None:
         """Whole lines arrived, and all of them are delivered."""

@@ -88,10 +88,11 @@ def arm(value: str) -> str:
     return f"{VARIABLE} is set, which is for tests: this process kills itself at {name}, time {_left}"
 
 
-def reach(point: Point) -> None:
-    """The process is at that point: it dies here if it was armed so."""
+def reach(point: Point, times: int = 1) -> None:
+    """The process was at that point, so many times in a row: it dies here if it was armed so."""
     if point is _armed:
-        _die(point)
+        for _ in range(times):
+            _die(point)
 
 
 def after(point: Point, function: Callable[P, R]) -> Callable[P, R]:

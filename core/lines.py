@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -64,6 +65,22 @@ class LineQueue(Generic[T]):
             if self._wanted and (len(self._items) >= self._wanted or self._bytes >= self._limit_bytes):
                 self._filled.notify()
             return True
+
+    def put_all(self, items: Sequence[T], sizes: Sequence[int]) -> int:
+        """Add as many of the items, in order, as there is room for now. Returns how many: none once closed."""
+        with self._lock:
+            if self._closed:
+                return 0
+            taken = 0
+            for pair in zip(items[: max(self.limit - len(self._items), 0)], sizes, strict=False):
+                if self._bytes >= self._limit_bytes:
+                    break
+                self._items.append(pair)
+                self._bytes += pair[1]
+                taken += 1
+            if self._wanted and (len(self._items) >= self._wanted or self._bytes >= self._limit_bytes):
+                self._filled.notify()
+            return taken
 
     def _has_room(self) -> bool:
         """Whether whoever waits to put something need not wait any more."""

@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -197,9 +197,9 @@ class Tape:
     def deleted(self, *, post: str = "", author: str = "") -> None:
         self.deletions.append((post, author))
 
-    def deliver(self, raw: bytes, received_at: float, *, backfilled: bool = False) -> None:
-        self.lines.append(raw)
-        self.times.append(received_at)
+    def deliver(self, lines: Sequence[bytes], received_at: float, *, backfilled: bool = False) -> None:
+        self.lines += lines
+        self.times += [received_at] * len(lines)
 
     def touch(self, at: float, *, more: bool = False) -> None:
         self.touched.append(at)

@@ -121,7 +121,7 @@ class Playback:
     def _hand_over(self, event: Recorded, outlet: Outlet) -> None:
         if event.raw is not None:
             self.delivered += 1
-            outlet.deliver(event.raw, event.at, backfilled=event.backfilled)
+            outlet.deliver([event.raw], event.at, backfilled=event.backfilled)
             outlet.touch(event.at)
         elif event.reason:
             outlet.report(SourceState.WAITING, event.reason)

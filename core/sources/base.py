@@ -80,8 +80,8 @@ class People(Protocol):
 class Outlet(Protocol):
     """Where a source hands its lines and news. Every method may be called from the source's thread only."""
 
-    def deliver(self, raw: bytes, received_at: float, *, backfilled: bool = False) -> None:
-        """Hand over one line as it came, without its line end. Blocks while the queue is full."""
+    def deliver(self, lines: Sequence[bytes], received_at: float, *, backfilled: bool = False) -> None:
+        """Hand over lines as they came, without their line ends. Blocks while the queue is full."""
 
     def touch(self, at: float, *, more: bool = False) -> None:
         """Something whole arrived at that time, be it only a keep-alive, and all up to there is delivered.

@@ -278,7 +278,7 @@ def test_stop_is_harmless_before_a_run_and_twice(harness: Harness):
 
 def test_an_error_of_the_outlet_is_the_callers_and_ends_the_run(harness: Harness):
     class Broken(Tape):
-        def deliver(self, raw: bytes, received_at: float, *, backfilled: bool = False) -> None:
+        def deliver(self, lines: Sequence[bytes], received_at: float, *, backfilled: bool = False) -> None:
             raise ConnectionError("the store is down, which is none of the source's business")
 
     run = Run(harness.source(), Broken())

@@ -224,7 +224,7 @@ def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else(x):
 
 def test_an_error_of_the_outlet_is_not_taken_for_one_of_the_network(x):
     class Broken(Tape):
-        def deliver(self, raw, received_at, *, backfilled=False):
+        def deliver(self, lines, received_at, *, backfilled=False):
             raise ConnectionError("the store is down")
 
     def script(wire: Wire) -> None:

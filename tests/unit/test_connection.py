@@ -172,7 +172,7 @@ def test_a_connection_that_opens_while_it_is_being_closed_ends_the_gap_that_was_
     """Its posts are kept, so they are in no gap."""
     connection.expecting_end = True
     connect(connection, clock, 101)
-    connection.deliver(b"one", 102.0)
+    connection.deliver([b"one"], 102.0)
     connection.touch(102.0)
     connection.report(SourceState.PAUSED, "paused by you")
     assert marks(queue) == [GapMark(101.0), GapMark(102.0, "paused by you", chosen=True)]
@@ -219,9 +219,9 @@ def test_a_second_pause_before_the_first_was_over_goes_on(connection, queue, clo
 
 
 def test_other_keywords_are_noted_in_the_order_in_which_they_came(connection, queue, clock):
-    connection.deliver(b"one", 101.0)
+    connection.deliver([b"one"], 101.0)
     connection.keywords_changed("new")
-    connection.deliver(b"two", 102.0)
+    connection.deliver([b"two"], 102.0)
     assert queue.take(10, 0, 0)[1] == KeywordsMark(100.0, "new")
 
 
@@ -234,10 +234,10 @@ def test_a_refusal_leaves_the_gap_open(connection, queue, clock):
 
 def test_lines_and_marks_keep_their_order(connection, queue, clock):
     connect(connection, clock, 101)
-    connection.deliver(b"one", 102.0)
+    connection.deliver([b"one"], 102.0)
     connection.report(SourceState.WAITING, "cut")
     connect(connection, clock, 103)
-    connection.deliver(b"two", 104.0, backfilled=True)
+    connection.deliver([b"two"], 104.0, backfilled=True)
     kinds = [item.raw if isinstance(item, Line) else item.reason for item in queue.take(100, 0, 0)]
     assert kinds == ["", b"one", "cut", "", b"two"]
 
@@ -245,7 +245,7 @@ def test_lines_and_marks_keep_their_order(connection, queue, clock):
 def test_health_tells_the_wait_the_window_and_the_queue(connection, clock):
     connection.report(SourceState.WAITING, "X 429", wait_until=160.0)
     connection.rate_limit(RateLimit(50, 48, 900.0))
-    connection.deliver(b"line", 101.0)
+    connection.deliver([b"line"], 101.0)
     health = connection.health()
     assert health.wait_until == 160.0
     assert health.rate_limit == RateLimit(50, 48, 900.0)
@@ -265,7 +265,7 @@ def short_queue(monkeypatch):
 def deliver(connection, count):
     for number in range(count):
         connection.touch(float(number))
-        connection.deliver(b"line %d" % number, float(number))
+        connection.deliver([b"line %d" % number], float(number))
 
 
 @contextmanager
@@ -335,9 +335,9 @@ def held_up(short_queue, clock):
     connect(connection, clock, 101)
     short_queue.take(99, 0, 0)
     for number in range(10):
-        connection.deliver(b"%d" % number, 150.0)
+        connection.deliver([b"%d" % number], 150.0)
     clock.time = 200.0
-    late = threading.Thread(target=connection.deliver, args=(b"10", 200.0))
+    late = threading.Thread(target=connection.deliver, args=([b"10"], 200.0))
     late.start()
     wait_until(lambda: connection._behind_since is not None)
     clock.time = 230.0
@@ -349,7 +349,7 @@ def held_up(short_queue, clock):
 
 def reads(connection, at, *, more):
     """Bytes that were read at that moment, and handed over at once."""
-    connection.deliver(b"line", at)
+    connection.deliver([b"line"], at)
     connection.touch(at, more=more)
 
 

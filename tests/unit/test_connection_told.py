@@ -153,8 +153,8 @@ def test_a_reader_that_had_to_wait_is_a_stretch_of_its_own(connection, queue, cl
             connection.report(CONNECTING)
 
     queue.while_waiting = changes
-    connection.deliver(b"four", 100.0)
-    connection.deliver(b"five", 101.5)
+    connection.deliver([b"four"], 100.0)
+    connection.deliver([b"five"], 101.5)
     assert past(connection) == [
         (100.0, SourceState.STARTING, False),
         (100.5, CONNECTING, False),
@@ -226,8 +226,8 @@ def test_a_pause_ends_with_the_first_of_several_tries_to_resume_it(connection, q
 
 
 def test_lines_are_counted_with_their_bytes(connection, queue):
-    connection.deliver(b"1234", 101.0)
-    connection.deliver(b"56", 102.0, backfilled=True)
+    connection.deliver([b"1234"], 101.0)
+    connection.deliver([b"56"], 102.0, backfilled=True)
     assert queue.bytes == 6
     assert queue.take(9, 0, 0) == [Line(b"1234", 101.0, backfilled=False), Line(b"56", 102.0, backfilled=True)]
 
@@ -247,7 +247,7 @@ def test_other_keywords_wait_for_no_room(connection, queue):
 
 def fill(connection):
     for number in range(4):
-        connection.deliver(b"%d" % number, 100.0)
+        connection.deliver([b"%d" % number], 100.0)
 
 
 def slowly(queue, clock, slices):
@@ -271,7 +271,7 @@ def slowed(lines):
 def test_a_wait_of_a_second_is_told(connection, queue, clock):
     fill(connection)
     slowly(queue, clock, 2)
-    connection.deliver(b"four", 100.0)
+    connection.deliver([b"four"], 100.0)
     assert told(connection) == [slowed(2)]
     assert queue.bytes == len("3" + "four")
 
@@ -279,8 +279,8 @@ def test_a_wait_of_a_second_is_told(connection, queue, clock):
 def test_a_writer_that_is_slow_is_told_while_it_lasts_and_once_it_has_caught_up(connection, queue, clock):
     fill(connection)
     slowly(queue, clock, 4)
-    connection.deliver(b"four", 100.0)
-    connection.deliver(b"five", 102.0)
+    connection.deliver([b"four"], 100.0)
+    connection.deliver([b"five"], 102.0)
     assert connection.health().slowed_since == 100.0
     assert told(connection) == [slowed(4)]
     clock.time = 107.0
@@ -288,11 +288,11 @@ def test_a_writer_that_is_slow_is_told_while_it_lasts_and_once_it_has_caught_up(
     assert connection.health().slowed_since is None  # half empty
     caught_up = (Level.INFO, "keeps up again after 7.0 s; the source waited 2.0 s of it")
     assert told(connection) == [slowed(4), caught_up]
-    connection.deliver(b"six", 107.0)
-    connection.deliver(b"seven", 107.0)
+    connection.deliver([b"six"], 107.0)
+    connection.deliver([b"seven"], 107.0)
     slowly(queue, clock, 1)
-    connection.deliver(b"a moment", 107.0)
-    connection.deliver(b"more", 107.0)
+    connection.deliver([b"a moment"], 107.0)
+    connection.deliver([b"more"], 107.0)
     assert connection.health().slowed_since is None
     assert told(connection) == [slowed(4), caught_up]
 
@@ -300,7 +300,7 @@ def test_a_writer_that_is_slow_is_told_while_it_lasts_and_once_it_has_caught_up(
 def test_what_came_while_the_source_waited_may_still_be_missing_until_it_has_read_on(connection, queue, clock):
     fill(connection)
     slowly(queue, clock, 2)
-    connection.deliver(b"four", 100.0)
+    connection.deliver([b"four"], 100.0)
     connection.touch(101.0)  # read at the very moment when the wait ended
     assert connection.last_byte_at == 100.0
     connection.touch(101.5)
@@ -321,6 +321,28 @@ def test_a_deletion_waits_for_room_as_a_line_does(connection, queue, clock):
 def test_a_source_that_is_to_end_waits_for_no_room(connection, queue):
     fill(connection)
     connection.expecting_end = True
-    connection.deliver(b"four", 100.0)
+    connection.deliver([b"four"], 100.0)
     connection.deleted(post="8")
     assert queue.take(9, 0, 0)[4:] == [Line(b"four", 100.0, backfilled=False), Deletion(100.0, post="8")]
+
+
+def test_lines_that_come_together_go_in_together_and_wait_together_in_their_order(connection, queue, clock):
+    taken = []
+
+    def while_waiting():
+        taken.extend(queue.take(3, 0, 0))
+
+    queue.while_waiting = while_waiting
+    connection.report(LIVE)
+    queue.take(9, 0, 0)  # the mark
+    lines = [b"%d" % number for number in range(9)]
+    connection.deliver(lines, 101.0)
+    taken += queue.take(9, 0, 0)
+    assert [line.raw for line in taken] == lines
+    assert {line.at for line in taken} == {101.0}
+
+
+def test_lines_that_find_the_queue_closed_are_left(connection, queue):
+    queue.close()
+    connection.deliver([b"1", b"2"], 101.0)
+    assert queue.take(9, 0, 0) == []

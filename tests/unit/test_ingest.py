@@ -61,7 +61,7 @@ class Desk:
 
     def hear(self, *lines: str, at: float = NOW, backfilled: bool = False) -> Desk:
         for line in lines:
-            self.connection.deliver(line.encode(), at, backfilled=backfilled)
+            self.connection.deliver([line.encode()], at, backfilled=backfilled)
         return self
 
     def step(self) -> int:

@@ -59,7 +59,7 @@ class Desk:
         for id_ in ids:
             if not backfilled:
                 self.connection.touch(self.clock.now())
-            self.connection.deliver(id_.encode(), self.clock.now(), backfilled=backfilled)
+            self.connection.deliver([id_.encode()], self.clock.now(), backfilled=backfilled)
         return self
 
     def killed(self):

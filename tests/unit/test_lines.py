@@ -77,3 +77,37 @@ def test_a_put_may_wait_for_so_long_only_or_go_beyond_the_limit():
     assert queue.closed
     assert not queue.put(5, wait=0.0)
     assert not queue.put(5, over=True)
+
+
+def test_many_are_taken_in_order_as_far_as_there_is_room_by_number():
+    queue: LineQueue[int] = LineQueue(limit=3)
+    assert queue.put_all([1, 2], [5, 5]) == 2
+    assert queue.put_all([3, 4, 5], [5, 5, 5]) == 1
+    assert queue.put_all([4, 5], [5, 5]) == 0
+    assert queue.put(9, 1, over=True)
+    assert queue.put_all([4, 5], [5, 5]) == 0
+    assert (len(queue), queue.bytes) == (4, 16)
+    assert queue.take(9, 0, 0) == [1, 2, 3, 9]
+
+
+def test_many_are_taken_in_order_as_far_as_there_is_room_by_bytes():
+    queue: LineQueue[int] = LineQueue(limit=100, limit_bytes=10)
+    assert queue.put_all([1, 2, 3], [6, 6, 6]) == 2  # the second one found room
+    assert queue.put_all([3], [6]) == 0
+    assert queue.bytes == 12
+    assert queue.take(1, 0, 0) == [1]
+    assert queue.put_all([3, 4], [6, 6]) == 1
+
+
+def test_a_closed_queue_takes_none_of_many():
+    queue: LineQueue[int] = LineQueue()
+    queue.close()
+    assert queue.put_all([1, 2], [1, 1]) == 0
+
+
+def test_many_at_once_wake_whoever_waits_for_so_many():
+    queue: LineQueue[int] = LineQueue()
+    later = threading.Timer(0.05, queue.put_all, ([1, 2, 3], [1, 1, 1]))
+    later.start()
+    assert queue.take(3, 60, 60) == [1, 2, 3]
+    later.join()

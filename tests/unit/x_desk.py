@@ -33,8 +33,8 @@ class Log:
         self.events = []
         self.deliver_takes = lambda: None
 
-    def deliver(self, raw, received_at, *, backfilled=False):
-        self.told.append((raw, received_at))
+    def deliver(self, lines, received_at, *, backfilled=False):
+        self.told += [(line, received_at) for line in lines]
         self.deliver_takes()
 
     def touch(self, at, *, more=False):

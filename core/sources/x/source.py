@@ -334,29 +334,29 @@ class _Connection:
         """
         at = self._clock.now()
         self._last_byte = self._clock.monotonic()
-        posts = False
+        posts: list[bytes] = []
+        had_posts = False
         for line in lines:
-            if not line or line.isspace():
-                continue
             if not surely_a_post(line):
+                if not line or line.isspace():
+                    continue
                 if control := answers.in_stream(line):
                     self._take_leave(control)
                     continue
                 if news := announced(line):
+                    had_posts |= self._hand_over(posts, at)
+                    posts = []
                     if any(news):
                         self._outlet.deleted(post=news.post, author=news.author)
                     continue
-            if self._quiet:
-                self._quiet = False
-                self._outlet.report(SourceState.LIVE, "posts again")
-            posts = True
-            self._outlet.deliver(line, at)
+            posts.append(line)
+        had_posts |= self._hand_over(posts, at)
         if lines:
             self._outlet.touch(at, more=more)
         if self._source._news:
             self.tell_news()
         now = self._clock.monotonic()  # after the lines, because handing them over may have had to wait
-        self._look_at(now, lines=bool(lines), posts=posts)
+        self._look_at(now, lines=bool(lines), posts=had_posts)
         if self._said is None:
             return None
         left = min(self._said_at + FAREWELL, max(self._said_at, self._last_post) + FAREWELL_SILENCE) - now
@@ -367,6 +367,16 @@ class _Connection:
     def why(self, ending: Ending) -> Ending:
         """Why it ended: what X said before tells more than how it then closed, unless we were told to stop."""
         return ending if self._said is None or ending.kind is Kind.STOPPED else self._said
+
+    def _hand_over(self, posts: list[bytes], at: float) -> bool:
+        """Deliver what came at that moment; False when there is nothing."""
+        if not posts:
+            return False
+        if self._quiet:
+            self._quiet = False
+            self._outlet.report(SourceState.LIVE, "posts again")
+        self._outlet.deliver(posts, at)
+        return True
 
     def _take_leave(self, control: Ending) -> None:
         """X said that the stream ends; the first word is the reason."""
