@@ -133,10 +133,16 @@ class Answers:
     viewers: Sequence[Cost]
 
 
+def command(flags: str) -> str:
+    """The whole command that measured, for a shell."""
+    return f'make bench BENCH_FLAGS="{flags}"' if flags else "make bench"
+
+
 def results(answers: Answers) -> dict[str, Any]:
     """Everything that was measured, ready for JSON."""
     cells = answers.cells
     return {
+        "command": command(answers.flags),
         "machine": answers.machine,
         "growth": [asdict(point) for point in answers.growth],
         "latency_ms": asdict(answers.latency),
@@ -177,7 +183,7 @@ def page(answers: Answers) -> str:
     machine, cells, latency, start = answers.machine, answers.cells, answers.latency, answers.start
     known = ("processor", "cores", "memory", "system", "load before", "Python", "SQLite")
     return PAGE.format(
-        command=f'make bench BENCH_FLAGS="{answers.flags}"' if answers.flags else "make bench",
+        command=command(answers.flags),
         processor=machine["processor"], cores=machine["cores"], memory=machine["memory"], system=machine["system"],
         load=machine["load before"], python=machine["Python"], sqlite=machine["SQLite"],
         packages=", ".join(f"{name} {number}" for name, number in machine.items() if name not in known),

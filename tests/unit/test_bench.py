@@ -144,8 +144,14 @@ def test_the_page_has_every_figure_and_the_plot_is_a_picture():
     picture = ElementTree.fromstring(report.plot(cells))
     assert sum(part.tag.endswith("rect") for part in picture.iter()) == len(cells)
     results = report.results(answers(cells))
+    assert results["command"] == 'make bench BENCH_FLAGS="--repetitions 1"'
+    assert results["command"] in page
     assert len(results["throughput"]) == len(cells)
     assert {one["other"] for one in results["ratios"]} == {SEED.name, TWARC.name, LIMIT_SAME.name, LIMIT_ALL.name}
+
+
+def test_without_flags_the_command_is_the_bare_one():
+    assert report.command("") == "make bench"
 
 
 def test_what_a_rival_misses_is_told():
