@@ -106,7 +106,9 @@ The start of `--no-ui` takes {start_cpu:.0f} ms of processor time, nearly all of
 same run, the bare interpreter took {bare_python:.0f} ms from start to end and `import tweepy` {tweepy:.0f} ms; an
 app of Textual took {textual:.0f} ms to show one word.
 
-Processor time a post with so many stored already ({growth_load}, {growth_posts:,} posts each):
+Processor time a post with so many stored already ({growth_load}, {growth_posts:,} posts each), and the most memory
+that the capture upon them had, until its end. That a single run of ten million posts does not grow is measured by
+`make soak`, for [reliability.md](reliability.md):
 
 {growth}
 
@@ -233,6 +235,12 @@ def _single(answers: Answers) -> str:
             "8 ms",
         ),
         ("idle, of a core", f"{answers.start.idle:.1%}", "1%", "0.5%"),
+        (
+            f"memory with {answers.growth[-1].stored:,} posts stored, the most",
+            f"{answers.growth[-1].memory / 1e6:.0f} MB",
+            "120 MB",
+            "80 MB",
+        ),
     )
     return "\n".join(
         ["| | reached | goal | stretch |", "|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
@@ -259,8 +267,9 @@ def _costs(costs: Sequence[Cost], what: str) -> str:
 
 
 def _growth(points: Sequence[Point]) -> str:
-    lines = ["| stored | µs a post | posts/s |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| {one.stored:,} | {one.cpu:.1f} | {one.rate:,.0f} |" for one in points)])
+    lines = ["| stored | µs a post | posts/s | MB |", "|---|---|---|---|"]
+    rows = (f"| {one.stored:,} | {one.cpu:.1f} | {one.rate:,.0f} | {one.memory / 1e6:.0f} |" for one in points)
+    return "\n".join([*lines, *rows])
 
 
 def _contestants(cells: Sequence[Cell]) -> list[Any]:

@@ -62,7 +62,7 @@ def everything(**ours):
     ]  # fmt: skip
 
 
-POINTS = [Point(10_000, 50.0, 20_000.0), Point(1_000_000, 55.0, 18_000.0)]
+POINTS = [Point(10_000, 50.0, 20_000.0, 60_000_000), Point(1_000_000, 55.0, 18_000.0, 62_400_000)]
 
 
 STAGES = [Stage(load, name, 1.25) for load in (LOADS[0], LOADS[2]) for name in ("read", "judge")]
@@ -141,7 +141,8 @@ def test_the_page_has_every_figure_and_the_plot_is_a_picture():
     assert "socket to painted at 1,000 posts/s, p99 | 141 ms | 250 ms | 150 ms |" in page
     assert "98.5% got a row of their own" in page
     assert "to the first post | 250 ms |" in page
-    assert "| 1,000,000 | 55.0 |" in page
+    assert "| 1,000,000 | 55.0 | 18,000 | 62 |" in page
+    assert "memory with 1,000,000 posts stored, the most | 62 MB | 120 MB | 80 MB |" in page
     assert "| judge | 1.2 | 1.2 |" in page
     assert "| 1,000 | 21.2 |" in page
     assert ElementTree.fromstring(report.plot_growth(POINTS)) is not None
