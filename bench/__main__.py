@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import curves, growth, latency, machine, report, screen, stages, start, throughput
+from bench import curves, growth, latency, machine, painted, report, screen, stages, start, throughput
 from tests.conftest import FerretDB
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +47,7 @@ def main() -> int:
         cells,
         growth.ask(quick=quick, repetitions=repetitions, say=_say),
         latency.ask(seconds=5 if quick else 30 * scale),
+        painted.ask(seconds=5 if quick else 30 * scale),
         stages.ask(quick=quick),
         stages.ask_terms(quick=quick),
         start.ask(repetitions=3 if quick else 10, idle_seconds=5 if quick else 30 * scale),

@@ -1,4 +1,4 @@
-"""Does a post cost more when many are stored already?
+"""Does a post cost more when many are stored already? And does a capture take more memory then?
 
 One data folder grows to ever more stored posts (rows like those of a capture a month ago, put in directly); at
 each size bieber-tui captures into it, and the processor time a post is measured. Half of the posts match, so that
@@ -40,6 +40,7 @@ class Point:
     stored: int
     cpu: float  # microseconds of processor time
     rate: float  # posts a second
+    memory: int  # bytes, the most that a capture upon them had
 
 
 def ask(*, quick: bool, repetitions: int, say: Callable[[str], None]) -> list[Point]:
@@ -54,8 +55,8 @@ def ask(*, quick: bool, repetitions: int, say: Callable[[str], None]) -> list[Po
             fill(folder / "data" / "journal.sqlite", filled, size)
             filled = size
             costs = [_capture(folder) for _ in range(repetitions)]
-            cpu, rate = (statistics.median(values) for values in zip(*costs, strict=True))
-            points.append(Point(size, cpu, rate))
+            cpu, rate = (statistics.median(values) for values in list(zip(*costs, strict=True))[:2])
+            points.append(Point(size, cpu, rate, max(memory for _, _, memory in costs)))
             say(f"with {size:,} stored: {cpu:.1f} µs of processor time a post, {rate:,.0f} posts/s")
     return points
 
@@ -67,8 +68,8 @@ def fill(journal: Path, first: int, last: int) -> None:
     db.close()
 
 
-def _capture(folder: Path) -> tuple[float, float]:
-    """Processor time in microseconds a post, and posts a second."""
+def _capture(folder: Path) -> tuple[float, float, int]:
+    """Processor time in microseconds a post, posts a second, and bytes of memory at its most, until its end."""
     journal = folder / "data" / "journal.sqlite"
     with sqlite3.connect(journal) as db:
         before, seq = db.execute("SELECT total(consumed), (SELECT max(seq) FROM posts) FROM counters").fetchone()
@@ -85,4 +86,4 @@ def _capture(folder: Path) -> tuple[float, float]:
     db.close()
     if kept != topical:
         raise Wrong(f"{len(kept ^ topical)} posts differ with {seq:,} stored")
-    return cpu / POSTS * 1e6, POSTS / seconds
+    return cpu / POSTS * 1e6, POSTS / seconds, program.memory

@@ -73,6 +73,19 @@ class Terminal:
             self.read(left)
         self.seen, self._answered = b"", 0
 
+    def chunks(self, seconds: float) -> list[tuple[float, bytes]]:
+        """Read for so long: what came, each with the moment in seconds since 1970."""
+        came: list[tuple[float, bytes]] = []
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            before = len(self.seen)
+            self.read(left)
+            if len(self.seen) > before:
+                came.append((time.time(), self.seen[before:]))
+            if self._answered == len(self.seen):  # a frame ends with a question
+                self.seen, self._answered = b"", 0
+        return came
+
     def until(self, *words: bytes) -> float:
         """Milliseconds from the start of the process until all the words have come. Raises TimeoutError."""
         deadline = time.monotonic() + PATIENCE

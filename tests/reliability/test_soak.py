@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from core.simulator.prepared import Order
-from tests.reliability.soak import Soak
+from tests.reliability.soak import MEMORY_SLACK, Soak
 from tests.reliability.spans import SpanLog
 
 ORDER = Order(seed=1, size=200, match=0.1, duplicates=0.05, first_id=2_114_637_320_811_446_272, stride=1000)
+BUDGET = 120  # MB, the project's for ten million posts; little more than half of it is used
 TOPICAL = [n for n in range(400) if ORDER.topic(n)]
 
 
@@ -23,6 +24,18 @@ def test_a_soak_loses_nothing_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert figures["journal"]["stored"] > 990
     assert figures["reconnects"] == 6
     assert figures["samples"] >= 2
+
+
+def test_a_capture_stays_within_its_memory_and_posts_leave_nothing_behind_in_it(tmp_path: Path) -> None:
+    """The slack is 200 bytes for each post: one that is kept has more than the 300 of its line."""
+    soak = Soak(tmp_path, 50_000, match=0.1, duplicates=0.01, payload="small", faults=0)
+    figures = soak.run()
+    memory = figures["memory_mb"]
+    assert figures["broken"] == []
+    assert memory["peak"] < BUDGET
+    assert memory["at_the_end"] - memory["after_warm_up"] < MEMORY_SLACK / 1e6, [
+        (sample.durable, sample.memory) for sample in soak.samples
+    ]
 
 
 @pytest.mark.needs_go

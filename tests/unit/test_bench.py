@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import report
+from bench import painted, report
 from bench.contestants import (
     ALL,
     LIMIT_ALL,
@@ -25,6 +25,7 @@ from bench.contestants import (
 from bench.curves import Cost
 from bench.growth import Point
 from bench.latency import Latency
+from bench.painted import Painted
 from bench.screen import Screen
 from bench.stages import Stage
 from bench.start import Start
@@ -61,7 +62,7 @@ def everything(**ours):
     ]  # fmt: skip
 
 
-POINTS = [Point(10_000, 50.0, 20_000.0), Point(1_000_000, 55.0, 18_000.0)]
+POINTS = [Point(10_000, 50.0, 20_000.0, 60_000_000), Point(1_000_000, 55.0, 18_000.0, 62_400_000)]
 
 
 STAGES = [Stage(load, name, 1.25) for load in (LOADS[0], LOADS[2]) for name in ("read", "judge")]
@@ -74,6 +75,7 @@ def answers(cells):
         cells,
         POINTS,
         Latency(5000, 51.0, 88.4, 93.0),
+        Painted(500, 70.0, 141.3, 160.0, 0.985),
         STAGES,
         [(1, 7.5), (1000, 21.25)],
         Start(250.0, 180.0, 340.0, 15.0, 150.0, 260.0, 0.004, 50_000_000),
@@ -136,16 +138,66 @@ def test_the_page_has_every_figure_and_the_plot_is_a_picture():
     assert "Medians of\n3 interleaved repetitions" in page
     assert "stored over cost with 10,000 | 1.10 | 1.3 | 1.1 |" in page
     assert "p99 | 88 ms | 120 ms | 50 ms |" in page
+    assert "socket to painted at 1,000 posts/s, p99 | 141 ms | 250 ms | 150 ms |" in page
+    assert "98.5% got a row of their own" in page
     assert "to the first post | 250 ms |" in page
-    assert "| 1,000,000 | 55.0 |" in page
+    assert "| 1,000,000 | 55.0 | 18,000 | 62 |" in page
+    assert "memory with 1,000,000 posts stored, the most | 62 MB | 120 MB | 80 MB |" in page
     assert "| judge | 1.2 | 1.2 |" in page
     assert "| 1,000 | 21.2 |" in page
     assert ElementTree.fromstring(report.plot_growth(POINTS)) is not None
     picture = ElementTree.fromstring(report.plot(cells))
     assert sum(part.tag.endswith("rect") for part in picture.iter()) == len(cells)
     results = report.results(answers(cells))
+    assert results["command"] == 'make bench BENCH_FLAGS="--repetitions 1"'
+    assert results["command"] in page
     assert len(results["throughput"]) == len(cells)
     assert {one["other"] for one in results["ratios"]} == {SEED.name, TWARC.name, LIMIT_SAME.name, LIMIT_ALL.name}
+
+
+def row(line: int, text: str) -> bytes:
+    """One row of the feed as the dashboard writes it."""
+    return f"\x1b[{line};1H\x1b[38;2;1;2;3m 20:26:42  \x1b[0m\x1b[1mauthor  \x1b[0m{text}".encode()
+
+
+def test_a_row_is_painted_when_its_last_byte_has_come():
+    whole = row(7, "höre") + row(8, "second") + b"\x1b[9;1H\x1b[0mno post\x1b[1;1H\x1b[6n"
+    cut = whole.index("ö".encode()) + 1  # within a character of the first row
+    end = whole.index(b"cond")
+    chunks = [(1.0, whole[:cut]), (2.0, whole[cut:end]), (3.0, whole[end:])]
+    assert list(painted.painted_rows(chunks)) == [
+        (2.0, " 20:26:42  author  höre"),
+        (3.0, " 20:26:42  author  second"),
+    ]
+
+
+def test_a_post_without_a_row_is_painted_with_the_first_newer_one():
+    posts = [(10.0, "a"), (10.1, "b"), (10.2, "c"), (10.3, "d")]
+    rows = [(10.15, "a"), (10.35, "a"), (10.35, "c"), (10.36, "a"), (10.4, "d")]
+    found = painted.judge(posts, rows, 10.0, 10.4)
+    assert (found.posts, found.own) == (4, 0.75)
+    assert found.p50 == pytest.approx(150)  # of 150, 250, 150 and 100 ms
+    assert found.worst == pytest.approx(250)
+
+
+def test_posts_that_look_alike_tell_nothing_unless_they_are_a_lap_apart():
+    lap = painted.LAP / painted.RATE
+    posts = [(10.0, "a"), (10.1, "b"), (10.2, "b"), (10.3, "c"), (10.0 + lap, "a")]
+    rows = [(10.25, "b"), (10.25, "a"), (10.5, "c"), (10.1 + lap, "a")]
+    found = painted.judge(posts, rows, 10.0, 10.1 + lap)
+    assert found.worst == pytest.approx(400)  # b: its first row may be that of either, so c's is waited for
+    assert found.own == 1.0
+
+
+def test_a_post_that_never_came_to_the_screen_gives_no_figure():
+    with pytest.raises(Wrong):
+        painted.judge([(10.0, "a"), (10.1, "b")], [(10.2, "a")], 10.0, 10.2)
+    with pytest.raises(Wrong):
+        painted.judge([], [], 10.0, 10.2)
+
+
+def test_without_flags_the_command_is_the_bare_one():
+    assert report.command("") == "make bench"
 
 
 def test_what_a_rival_misses_is_told():
