@@ -124,7 +124,7 @@ def opens(desk, *steps, ending=CUT):
         connection.opened()
         for step in steps:
             if isinstance(step, bytes):
-                connection.received(step, more=False)
+                connection.received(step, desk().clock.now(), more=False)
             else:
                 desk().clock.time += step
         raise Failed(ending)

@@ -21,6 +21,11 @@ class Lines:
         self._size = 0
         self._skipping = False  # the rest of a line that was too long
 
+    @property
+    def midway(self) -> bool:
+        """Whether a line has begun and not ended."""
+        return bool(self._parts)
+
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that end within `data`, the oldest first; a keep-alive is an empty one.
 

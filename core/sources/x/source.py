@@ -325,16 +325,15 @@ class _Connection:
         self._source._rule_tries = 0
         self._source._was_open = True
         self._source._credentials.confirm()
-        self._outlet.touch(self._clock.now())
+        self._outlet.touch(self._clock.now(), more=True)  # the first posts may have come with the answer
         self._outlet.report(SourceState.LIVE, "connected")
 
-    def received(self, data: bytes, *, more: bool) -> float | None:
+    def received(self, data: bytes, at: float, *, more: bool) -> float | None:
         """Deliver the lines that are whole now.
 
         After an error object of X we read on until X closes, so that no post is lost that was sent already, but
         not for long: raises Failed when X goes on. Returns the seconds of silence that end it, if they are fewer.
         """
-        at = self._clock.now()
         self._last_byte = self._clock.monotonic()
         lines = self._lines.feed(data)
         posts = False
@@ -354,7 +353,7 @@ class _Connection:
             posts = True
             self._outlet.deliver(line, at)
         if lines:
-            self._outlet.touch(at, more=more)
+            self._outlet.touch(at, more=more or self._lines.midway)
         if self._source._news:
             self.tell_news()
         now = self._clock.monotonic()  # after the lines, because handing them over may have had to wait

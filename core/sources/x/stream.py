@@ -72,8 +72,10 @@ class Receiver(Protocol):
     def opened(self) -> None:
         """The stream is open."""
 
-    def received(self, data: bytes, *, more: bool) -> float | None:
-        """Bytes came, and `more` of them have already. Returns how long the next may take, if not as usual.
+    def received(self, data: bytes, at: float, *, more: bool) -> float | None:
+        """Bytes were there at that moment; `more`: there may be others, or the connection's end, at that moment.
+
+        Returns how many seconds the next may take, if not as usual.
 
         May raise Failed to end the connection.
         """
@@ -141,7 +143,10 @@ class XClient(tweepy.StreamingClient):  # type: ignore[misc]  # tweepy has no ty
             receiver.opened()
             read = reader_of(response.raw, READ_SIZE)
             while data := self._read(read):
-                seconds = receiver.received(data, more=self.session.has_more())
+                at = (
+                    self._clock.now()
+                )  # before one looks for more: what was there by then is in `data`, or is seen
+                seconds = receiver.received(data, at, more=self.session.has_more())
                 if seconds is not None:
                     self.session.be_patient_for(seconds)
         raise Failed(Ending(Kind.RETRY, "X closed the connection"))
