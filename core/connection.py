@@ -4,10 +4,12 @@ This is the Outlet that a source is given. Lines and the marks where a gap begin
 the order in which they happened, so that the writer commits them in that order too. Nothing here ever raises into
 the source.
 
+A gap begins at the last moment up to which everything had come and was handed over. That is a moment at which the
+source had read all that was there, over a connection that was still up: what is read later may have waited in the
+kernel, while the source waited for room in the queue or a busy machine did not let it run.
+
 A full queue makes the source wait: that is said in the health and in the event log as soon as it has lasted a
-second, and again when the queue is half empty. What waited for the source meanwhile came earlier than it is read:
-a gap that follows begins where the source began to wait. A source that is to end never waits: what it has read is
-taken.
+second, and again when the queue is half empty. A source that is to end never waits: what it has read is taken.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     raw: bytes
     at: float
     backfilled: bool
-    until: float | None = None  # the moment before which all had come, when that is earlier than `at`
+    until: float | None = None  # up to then everything before this line had come; None: up to `at`
 
 
 class Connection:
@@ -62,8 +64,9 @@ class Connection:
         self._resumed_at: float | None = None  # since then the open gap is no pause any more
         self._lost = False  # the gap began with the loss of a connection, not with a pause
         self._waited = 0.0  # seconds that the source has waited for room since the queue was last half empty
-        self._waited_at = 0.0  # when it did so last
-        self._behind_since: float | None = None  # bytes that came after this moment may not have been read yet
+        self._asked_at = self._started_at  # when the newest connection was asked for
+        # Up to when all that was sent has come in this run (seconds since 1970); it is in the queue at least.
+        self.complete_until: float | None = None
         self.lag: float | None = None
         self.expecting_end = False  # the user asked for it: what the source says while it ends opens no gap
 
@@ -73,18 +76,18 @@ class Connection:
         """Lines, as they came at that moment."""
         self._last_post_at = received_at
         while lines:
-            items = [Line(raw, received_at, backfilled, self._behind_since) for raw in lines]
+            items = [Line(raw, received_at, backfilled, self.complete_until) for raw in lines]
             taken = self._queue.put_all(items, [len(raw) for raw in lines])
             crashpoint.reach(Point.LINE_READ, taken)
             if taken == len(lines) or self._queue.closed:
                 return
-            self._wait_for_room(items[taken], len(lines[taken]), received_at)
+            self._wait_for_room(items[taken], len(lines[taken]))
             lines = lines[taken + 1 :]
 
     def touch(self, at: float, *, more: bool = False) -> None:
         """Whole lines arrived, and all of them are delivered."""
-        if not more and at > self._waited_at:
-            self._behind_since = None
+        if not more:
+            self.complete_until = at
         self._last_byte_at = at
         if self._waited:
             self._look_whether_it_keeps_up()
@@ -102,6 +105,7 @@ class Connection:
         with self._lock:
             before = self._health
             if state is SourceState.CONNECTING:
+                self._asked_at = now
                 self._health = replace(self._health, connects=before.connects + 1)
             if state is not before.state or reason != before.reason:
                 since = now if state is not before.state else before.since
@@ -130,7 +134,7 @@ class Connection:
         """The source announced that something is to be kept no longer."""
         deletion = Deletion(self._clock.now(), post, author)
         if not self._queue.put(deletion, wait=0.0):
-            self._wait_for_room(deletion, 0, deletion.at)
+            self._wait_for_room(deletion, 0)
 
     # -- what the capture calls
 
@@ -157,30 +161,18 @@ class Connection:
             )
 
     @property
-    def last_byte_at(self) -> float | None:
-        """Up to when all that was sent has come in this run (seconds since 1970).
-
-        That is when the last bytes came; but a source that had to wait finds old bytes when it goes on.
-        """
-        if self._behind_since is not None and self._last_byte_at is not None:
-            return min(self._behind_since, self._last_byte_at)
-        return self._last_byte_at
-
-    @property
     def reconnects(self) -> int:
         """Connections made in this run after one was lost."""
         return self._health.reconnects
 
-    def _wait_for_room(self, item: Line | Deletion, size: int, at: float) -> None:
-        """Hand over what came at that moment and found the queue full."""
-        if self._behind_since is None:
-            self._behind_since = at
+    def _wait_for_room(self, item: Line | Deletion, size: int) -> None:
+        """Hand over what found the queue full."""
         since = self._clock.monotonic()
         while True:
             done = self._queue.put(item, size, wait=ROOM_SLICE, over=self.expecting_end)
             now = self._clock.monotonic()
             self._waited += now - since
-            since, self._waited_at = now, self._clock.now()
+            since = now
             if self._waited >= SLOWED_AFTER and self._health.slowed_since is None:
                 with self._lock:
                     slowed_since = self._clock.now() - self._waited
@@ -227,8 +219,10 @@ class Connection:
             self._last_byte_at = now  # the answer's first bytes
             if self._lost:
                 self._health = replace(self._health, reconnects=before.reconnects + 1)
+            # An open gap holds what was sent up to now. Without one, this connection may already have brought
+            # something that nobody has read, but nothing from before it was asked for.
+            self.complete_until = self._asked_at if self._gap is None else now
             self._was_connected, self._gap, self._resumed_at, self._lost = True, None, None, False
-            self._behind_since = None
             return GapMark(now)
         if state is SourceState.STOPPED and self.expecting_end:
             return None  # the next run of this capture notes the span since then
@@ -242,7 +236,7 @@ class Connection:
     def _open(self, now: float, reason: str, *, chosen: bool) -> GapMark | None:
         """The mark of a gap that begins, or of a gap that falls in two because the user paused or resumed."""
         # Before the first connection nothing was received since the run began.
-        at = self.last_byte_at or self._started_at
+        at = self.complete_until or self._started_at
         resumed_at, self._resumed_at = self._resumed_at, None
         if self._gap is None:
             self._lost = self._was_connected and not chosen

@@ -88,6 +88,7 @@ class Drafter:
         self._quoted = quoted
         self._keep_all = keep_all
         self._left = most  # posts that may still be consumed; None: no limit
+        self.left_out = False  # something of the stream, because it came behind the last post that was asked for
 
     @property
     def full(self) -> bool:
@@ -107,7 +108,8 @@ class Drafter:
         draft = Draft(Batch(self._source), len(items))
         for item in items:
             if self._left == 0 and not isinstance(item, KeywordsMark):
-                continue  # as if never read: its span belongs to the gap before the next run
+                self._leave_out(item, draft.batch)
+                continue
             if isinstance(item, Line):
                 take(item, eyes, draft, last_seq)
             else:
@@ -118,6 +120,16 @@ class Drafter:
             before = draft.batch.minutes.get(minute, (0, 0))
             draft.batch.minutes[minute] = (before[0] + consumed, before[1] + matched)
         return draft
+
+    def _leave_out(self, item: Line | Mark, batch: Batch) -> None:
+        """As if never read: it is in the gap before the next run, which begins where all before it had come."""
+        if self.left_out or not isinstance(item, Line | GapMark):
+            return
+        self.left_out = True
+        if isinstance(item, GapMark):
+            batch.last_byte_at = item.at if item.reason else batch.last_byte_at
+        elif item.until is not None:
+            batch.last_byte_at = item.until
 
     def _take(self, line: Line, eyes: _Eyes, draft: Draft, last_seq: int) -> None:
         """Judge one line."""
@@ -181,8 +193,6 @@ class Drafter:
         """Take what the connection or a fill noted, with what is known of the posts around it."""
         if isinstance(mark, GapMark):
             mark = self._bounds.interrupted(mark)
-            if not mark.reason:
-                batch.last_byte_at = mark.at  # connected: a crash's gap cannot begin earlier
         elif isinstance(mark, KeywordsMark):
             mark = self._bounds.changed(mark)
         elif isinstance(mark, Deletion):

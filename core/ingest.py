@@ -75,7 +75,7 @@ class Ingest:
             keep_all=settings.journal.scope == "all",
             most=max_posts,
         )
-        self._seen_byte_at: float | None = None
+        self._noted_until: float | None = None  # up to then all that came is durable
         self._held: Draft | None = None  # taken, not committed yet
         self._commit_seconds = settings.journal.batch_age  # that the last commit took
         self.marked = False  # a gap began or ended since somebody looked
@@ -124,13 +124,13 @@ class Ingest:
         return draft.taken
 
     def _next_draft(self) -> Draft:
-        last_byte_at = self._connection.last_byte_at
         linger = min(max(LINGER * self._commit_seconds, LEAST_LINGER), self._settings.journal.batch_age)
         items = self._queue.take(self._settings.journal.batch_size, TICK, linger)
         draft = self._drafter.draft(items, self._feed.last_seq)
-        if not items and not self.full and last_byte_at != self._seen_byte_at:
-            # Nothing waits, so every line up to that byte is durable: a crash's gap will begin there.
-            draft.batch.last_byte_at = self._seen_byte_at = last_byte_at
+        until = self._connection.complete_until
+        if until != self._noted_until and not len(self._queue) and not self._drafter.left_out:
+            # All that was in the queue at that moment is in hand: with this batch, a crash's gap will begin there.
+            draft.batch.last_byte_at = self._noted_until = until
         return draft
 
     def _commit(self, draft: Draft) -> None:

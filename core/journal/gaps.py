@@ -126,8 +126,10 @@ def _insert(
     chosen: bool = False,
     last_id: str = "",
 ) -> None:
+    """A gap that begins then, or where the one before it ends: what that one holds is not held twice."""
     db.execute(
-        "INSERT INTO gaps (source, start, reason, keywords, chosen, last_id) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO gaps (source, start, reason, keywords, chosen, last_id)"
+        ' VALUES (?1, max(?2, coalesce((SELECT max("end") FROM gaps WHERE source = ?1), ?2)), ?3, ?4, ?5, ?6)',
         (source, start, reason, keywords, chosen, last_id),
     )
 

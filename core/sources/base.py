@@ -86,8 +86,8 @@ class Outlet(Protocol):
     def touch(self, at: float, *, more: bool = False) -> None:
         """Something whole arrived at that time, be it only a keep-alive, and all up to there is delivered.
 
-        A gap begins at the last touch: half a line was never received. `more`: the source had not read everything
-        yet that had come by then.
+        A gap begins at the last touch without `more`, which says that the source had not read everything by then,
+        or half a line only, or that the connection was not up any more.
         """
 
     def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:

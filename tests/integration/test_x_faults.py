@@ -37,18 +37,27 @@ class Watched(Connection):
         self.lines: LineQueue[Line | GapMark] = LineQueue()
         self.log = EventLog(clock)
         super().__init__("x", self.lines, self.log, clock)
-        self.began = self.health().since
+        self.began = self.asked_at = self.health().since
         self.reports: list[tuple[SourceState, str]] = []
         self.windows: list[Any] = []
-        self.items: list[Line | GapMark | float] = []  # lines, marks, and the moments of bytes, in order
+        # Lines, marks, and the moments at which all that had come was read, in order.
+        self.items: list[Line | GapMark | float] = []
 
     def touch(self, at: float, *, more: bool = False) -> None:
-        self.items.append(at)
+        if not more:
+            self.items.append(at)
         super().touch(at, more=more)
 
     def report(self, state: SourceState, reason: str = "", *, wait_until: float | None = None) -> None:
+        before = self.health().state
+        if state is SourceState.CONNECTING:
+            self.asked_at = self._clock.now()
         super().report(state, reason, wait_until=wait_until)
         self.drain()
+        if state.connected and not before.connected and not self.gaps():
+            assert self.complete_until is not None
+            assert self.asked_at <= self.complete_until <= self.health().since
+            self.items.append(self.complete_until)  # what comes first may wait already
         self.reports.append((state, reason))
 
     def drain(self) -> None:
@@ -74,7 +83,7 @@ class Watched(Connection):
             return [item for item, _ in self.lines._items]
 
     def gaps(self) -> list[tuple[GapMark, GapMark | None, float]]:
-        """Each gap's begin and end, and the last moment before it at which something came."""
+        """Each gap's begin and end, and the last moment before it at which all that had come was read."""
         found: list[tuple[GapMark, GapMark | None, float]] = []
         last = self.began
         for item in self.items:
@@ -168,7 +177,7 @@ def _waited(row: Row, waits: list[float]) -> None:
 
 
 def _left_gaps(row: Row, outlet: Watched) -> None:
-    """Each gap begins with the last byte before it, says why, and ends with the next connection."""
+    """Each gap begins where all that had come was read, says why, and ends with the next connection."""
     gaps = outlet.gaps()
     assert len(gaps) == row.interruptions
     for begin, end, last in gaps:

@@ -3,8 +3,8 @@
     figures = judge(sim.sent, data_dir)                     the journal keeps the record
     figures = judge(read_log(path), data_dir, documents)    a store does; `documents` are all that it has
 
-Promises: nothing invented, nothing twice, nothing missing that is not in a gap, the gaps begin at the last durable
-byte, the books balance. It takes the simulator's record and the files that a run left behind, with plain SQL and
+Promises: nothing invented, nothing twice, nothing missing that is not in a gap or was sent before it began, the gaps
+begin where the journal says that all before was durable, the books balance. It takes the simulator's record and the files that a run left behind, with plain SQL and
 none of the program's own code, and raises Disagreement with every fault that it found. Ask it while no capture runs:
 after a kill (it looks at a copy, so that the next start meets what the kill left) or after the end.
 
@@ -217,7 +217,11 @@ def _gap_faults(kept: Kept) -> list[str]:
         began = before.last_byte_at if before.last_byte_at is not None else before.started_at
         starts = _starts(kept.gaps, around[0])
         went_on = not around[0].reason.startswith(("crashed", "not running"))  # one of the run before
-        if began in starts or (went_on and max(starts) >= began):
+        if (
+            began == starts[0]
+            or (len(starts) > 1 and starts[-1] <= began <= starts[0])
+            or (went_on and max(starts) >= began)
+        ):
             continue
         if before.last_byte_at is None and min(starts) < began:
             continue  # it was open already, and that run never connected
@@ -308,8 +312,6 @@ class _Wire:
             if row.backfilled or row.id not in carried:
                 continue
             span = bisect_right(ends, row.received_at)
-            if span < len(ends) and self.kept.gaps[span].start < row.received_at:
-                self.faults.append(f"post {row.id} was received within {self.kept.gaps[span]}")
             spans[span] = spans[span] & carried[row.id] if span in spans else set(carried[row.id])
         found: dict[int, int] = {}
         for span, candidates in sorted(spans.items()):
@@ -356,6 +358,8 @@ class _Wire:
             if complete:
                 self.faults.append(f"{what} is missing, and in no gap")
             return
+        if line.at < gaps[0].start:
+            self.faults.append(f"{what} was sent at {line.at}, and is missing before {gaps[0]} began")
         # A gap that is open when a run is killed goes on: the connection may have been back, and not durably so.
         ours = [gap for gap in gaps if gap.end == float("inf") or any(words in gap.reason for words in OURS)]
         if line.whole and all_read and not ours:

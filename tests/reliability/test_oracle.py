@@ -82,7 +82,11 @@ TAMPERED = {
     "no gap, and one run": ("DELETE FROM gaps; DELETE FROM sessions WHERE session = 1", "a gap lacks"),
     "a gap that begins late": ("UPDATE gaps SET start = start + 0.001", "does not begin at"),
     "a gap that begins early": ("UPDATE gaps SET start = start - 0.001", "does not begin at"),
-    "a gap that ends late": ('UPDATE gaps SET "end" = "end" + 0.05', "was received within"),
+    "a gap that begins behind what is missing, and a journal that agrees": (
+        'UPDATE gaps SET start = "end"; UPDATE sessions SET last_byte_at = (SELECT start FROM gaps) WHERE session = 1',
+        "is missing before",
+    ),
+    "a gap that ends late": ('UPDATE gaps SET "end" = "end" + 0.05', "a gap lacks"),
     "a gap with another reason": ("UPDATE gaps SET reason = 'X closed the connection'", "a gap that is not ours"),
     "a gap that says it was filled": ("UPDATE gaps SET filled = 'yes'", "says that it was filled"),
     "two gaps for one": (

@@ -328,54 +328,54 @@ def test_a_queue_that_is_closed_lets_a_waiting_source_go(short_queue):
         short_queue.close()
 
 
-@pytest.fixture
-def held_up(short_queue, clock):
-    """A source that found the queue full at 200: what came after that moment may be on its way still."""
-    connection = Connection("x", short_queue, EventLog(clock), clock)
-    connect(connection, clock, 101)
-    short_queue.take(99, 0, 0)
-    for number in range(10):
-        connection.deliver([b"%d" % number], 150.0)
-    clock.time = 200.0
-    late = threading.Thread(target=connection.deliver, args=([b"10"], 200.0))
-    late.start()
-    wait_until(lambda: connection._behind_since is not None)
-    clock.time = 230.0
-    short_queue.take(99, 0, 0)
-    late.join(10)
-    connection.touch(200.0)
-    return connection
-
-
-def reads(connection, at, *, more):
-    """Bytes that were read at that moment, and handed over at once."""
+def reads(connection, at, *, more=False):
+    """A line was read at that moment, and handed over."""
     connection.deliver([b"line"], at)
     connection.touch(at, more=more)
 
 
-def test_a_gap_after_a_wait_begins_where_the_source_began_to_wait(held_up, short_queue):
-    reads(held_up, 230.5, more=True)
-    held_up.report(SourceState.CONNECTING, "reset")
-    assert held_up.health().last_byte_at == 230.5
-    *_, line, mark = short_queue.take(99, 0, 0)
-    assert mark == GapMark(200.0, "reset")
-    assert (line.at, line.until) == (230.5, 200.0)
+def test_a_gap_begins_when_all_that_had_come_was_read_for_the_last_time(connection, queue, clock):
+    """What is read later may have waited in the kernel for as long, and what comes behind it too."""
+    connect(connection, clock, 101)
+    reads(connection, 150.0)
+    reads(connection, 200.0, more=True)
+    reads(connection, 230.5, more=True)
+    connection.report(SourceState.CONNECTING, "reset")
+    assert connection.health().last_byte_at == 230.5
+    *lines, mark = queue.take(99, 0, 0)[1:]
+    assert mark == GapMark(150.0, "reset")
+    assert [line.until for line in lines] == [101.0, 150.0, 150.0]
 
 
-def test_a_source_that_has_read_all_that_had_come_is_not_behind_any_more(held_up, short_queue):
-    reads(held_up, 230.5, more=False)
-    reads(held_up, 230.6, more=True)
-    held_up.report(SourceState.CONNECTING, "reset")
-    *_, line, mark = short_queue.take(99, 0, 0)
-    assert mark == GapMark(230.6, "reset")
-    assert (line.at, line.until) == (230.6, None)
+def test_a_source_that_has_read_all_that_had_come_is_not_behind_any_more(connection, queue, clock):
+    connect(connection, clock, 101)
+    reads(connection, 200.0, more=True)
+    assert connection.complete_until == 101.0
+    reads(connection, 230.5)
+    assert connection.complete_until == 230.5
+    connection.report(SourceState.CONNECTING, "reset")
+    assert queue.take(99, 0, 0)[-1] == GapMark(230.5, "reset")
 
 
-def test_a_new_connection_is_not_behind(held_up, clock):
-    held_up.report(SourceState.CONNECTING, "reset")
-    connect(held_up, clock, 240.0)
-    held_up.touch(241.0, more=True)
-    assert held_up.last_byte_at == 241.0
+def test_what_the_first_connection_may_have_brought_is_only_behind_the_moment_when_it_was_asked_for(
+    connection, clock
+):
+    """X streams from its answer on, which a busy machine may hear of late."""
+    clock.time = 110.0
+    connection.report(SourceState.CONNECTING)
+    clock.time = 112.0
+    connection.report(SourceState.LIVE)
+    assert (connection.complete_until, connection.health().last_byte_at) == (110.0, 112.0)
+
+
+def test_behind_a_gap_a_new_connection_begins_where_the_gap_ends(connection, queue, clock):
+    connect(connection, clock, 101)
+    connection.report(SourceState.CONNECTING, "reset")
+    clock.time = 140.0
+    connection.report(SourceState.LIVE)
+    connection.touch(141.0, more=True)
+    assert connection.complete_until == 140.0
+    assert queue.take(99, 0, 0)[-1] == GapMark(140.0)
 
 
 def states(connection):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from urllib3.exceptions import DecodeError, ProtocolError
 from urllib3.response import GzipDecoder
 
-from core.sources.x.body import ChunkedBody, LineBody, one_a_chunk
+from core.sources.x.body import ChunkedBody, LineBody, PlainBody, one_a_chunk
 from core.sources.x.framing import Lines
 
 END = b"0\r\n\r\n"
@@ -169,3 +169,26 @@ def test_compressed_chunks_are_read_one_by_one_so_that_damage_takes_nothing_befo
     content, _, trouble = fed(wire, decoder=GzipDecoder())
     assert content == b"post 0\r\npost 1\r\npost 2\r\n"
     assert isinstance(trouble, DecodeError)
+
+
+@pytest.mark.parametrize("rest", [b"5", b"5\r\n", b"5\r\nabc", chunk(b"abc"), chunk(b"abc\r\n")[:-1]])
+def test_a_body_is_midway_as_long_as_a_chunk_or_a_line_in_it_has_not_ended(rest):
+    body = LineBody()
+    assert not body.midway
+    body.feed(chunk(b"post\r\n") + rest)
+    assert body.take()[0] == b"post"
+    assert body.midway
+    body.feed(chunk(b"line\r\n") if rest == chunk(b"abc") else chunk(b"abc\r\n")[len(rest) :])
+    body.take()
+    assert not body.midway
+
+
+def test_content_without_chunks_becomes_lines_and_ends_with_it():
+    body = PlainBody()
+    assert (body.take(), body.midway, body.ended) == (None, False, False)
+    body.feed(b"one\r\ntw")
+    assert (body.take(), body.take(), body.midway) == ([b"one"], None, True)
+    body.feed(b"o\r\n")
+    assert (body.take(), body.midway) == ([b"two"], False)
+    body.feed(b"")
+    assert (body.take(), body.ended) == (None, True)

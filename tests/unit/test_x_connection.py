@@ -52,49 +52,55 @@ def stream(desk):
 
 def test_lines_are_handed_over_with_their_moment_and_then_the_moment_itself(stream):
     stream.clock.time += 5
-    assert stream.connection.received(POST + b"\r\n \r\n" + POST + b'{"da', more=True) is None
+    assert stream.connection.received(POST + b"\r\n \r\n" + POST + b'{"da', stream.clock.now(), more=True) is None
     line = (POST[:-2], NOW + 5)
     assert stream.log.told == [line, line, ("touch", NOW + 5, True)]
     stream.log.told.clear()
-    stream.connection.received(b"ta", more=False)
+    stream.connection.received(b"ta", stream.clock.now(), more=False)
     assert stream.log.told == []  # half a line was never received
-    stream.connection.received(b'":1}\n', more=False)
+    stream.connection.received(b'":1}\n', stream.clock.now(), more=False)
     assert stream.log.told == [(b'{"data":1}', NOW + 5), ("touch", NOW + 5, False)]
-    stream.connection.received(b"\r\n", more=False)
+    stream.connection.received(b"\r\n", stream.clock.now(), more=False)
     assert stream.log.told[2:] == [("touch", NOW + 5, False)]
 
 
 def test_an_announced_deletion_is_no_line_and_one_that_changes_nothing_is_nothing(stream):
-    stream.connection.received(b'{"data":{"delete":{"tweet":{"id":"8"}}}}\r\n' + POST, more=False)
-    stream.connection.received(b'{"data":{"user_suspend":{"user":{"id":"7"}}}}\r\n', more=False)
-    stream.connection.received(b'{"data":{"withheld":{"tweet":{"id":"1"}}}}\r\n' + POST, more=False)
+    stream.connection.received(
+        b'{"data":{"delete":{"tweet":{"id":"8"}}}}\r\n' + POST, stream.clock.now(), more=False
+    )
+    stream.connection.received(
+        b'{"data":{"user_suspend":{"user":{"id":"7"}}}}\r\n', stream.clock.now(), more=False
+    )
+    stream.connection.received(
+        b'{"data":{"withheld":{"tweet":{"id":"1"}}}}\r\n' + POST, stream.clock.now(), more=False
+    )
     told = [what for what in stream.log.told if what[0] != "touch"]
     assert told == [("deleted", "8", ""), (POST[:-2], NOW), ("deleted", "", "7"), (POST[:-2], NOW)]
 
 
 def test_half_a_minute_without_a_post_is_quiet_until_one_comes(stream):
     stream.clock.time = NOW + 29.9
-    stream.connection.received(b"\r\n", more=False)
+    stream.connection.received(b"\r\n", stream.clock.now(), more=False)
     assert stream.log.reports == []
     for stream.clock.time in (NOW + 30, NOW + 31):
-        stream.connection.received(b"\r\n", more=False)
+        stream.connection.received(b"\r\n", stream.clock.now(), more=False)
     assert stream.log.reports == [(QUIET, "no post for 30 s")]
     for _ in range(2):
-        stream.connection.received(POST, more=False)
+        stream.connection.received(POST, stream.clock.now(), more=False)
     assert stream.log.reports[1:] == [(LIVE, "posts again")]
     stream.clock.time += 30
-    stream.connection.received(b"\r\n", more=False)
+    stream.connection.received(b"\r\n", stream.clock.now(), more=False)
     assert stream.log.reports[2:] == [(QUIET, "no post for 30 s")]
 
 
 def test_bytes_that_make_no_line_are_silence(stream):
     stream.clock.time = NOW + 5
-    stream.connection.received(b"\r\n", more=False)
+    stream.connection.received(b"\r\n", stream.clock.now(), more=False)
     stream.clock.time = NOW + 45
-    stream.connection.received(b"x", more=False)  # four times stall_after: not longer yet
+    stream.connection.received(b"x", stream.clock.now(), more=False)  # four times stall_after: not longer yet
     stream.clock.time = NOW + 45.6
     with pytest.raises(Failed) as failed:
-        stream.connection.received(b"x", more=False)
+        stream.connection.received(b"x", stream.clock.now(), more=False)
     assert failed.value.ending == Ending(Kind.STALLED, "no whole line for 41 s")
 
 
@@ -103,31 +109,31 @@ def test_a_line_that_had_to_wait_for_room_is_life_all_the_same(stream):
         stream.clock.time += 100
 
     stream.log.deliver_takes = waits
-    stream.connection.received(POST + b"x", more=True)
+    stream.connection.received(POST + b"x", stream.clock.now(), more=True)
     assert stream.log.told[-1] == ("touch", NOW, True)
     stream.clock.time += 20
-    stream.connection.received(b"x", more=False)
+    stream.connection.received(b"x", stream.clock.now(), more=False)
     assert stream.log.reports == []
 
 
 def test_after_a_farewell_posts_are_taken_for_a_second_more_and_five_at_most(stream):
     stream.clock.time = NOW + 10
-    assert stream.connection.received(POST, more=False) is None
-    assert stream.connection.received(LEAVE, more=False) == 1.0
+    assert stream.connection.received(POST, stream.clock.now(), more=False) is None
+    assert stream.connection.received(LEAVE, stream.clock.now(), more=False) == 1.0
     stream.clock.time = NOW + 10.25
-    assert stream.connection.received(b"\r\n", more=False) == 0.75
-    assert stream.connection.received(POST, more=False) == 1.0
+    assert stream.connection.received(b"\r\n", stream.clock.now(), more=False) == 0.75
+    assert stream.connection.received(POST, stream.clock.now(), more=False) == 1.0
     stream.clock.time = NOW + 11
     other = b'{"errors":[{"title":"another"}]}\r\n'
-    assert stream.connection.received(other, more=False) == 0.25  # the first word counts
+    assert stream.connection.received(other, stream.clock.now(), more=False) == 0.25  # the first word counts
     for seconds in (1.2, 2.1, 3.0, 3.9):
         stream.clock.time = NOW + 10 + seconds
-        assert stream.connection.received(POST, more=False) == 1.0
+        assert stream.connection.received(POST, stream.clock.now(), more=False) == 1.0
     stream.clock.time = NOW + 14.5
-    assert stream.connection.received(POST, more=False) == 0.5
+    assert stream.connection.received(POST, stream.clock.now(), more=False) == 0.5
     stream.clock.time = NOW + 15
     with pytest.raises(Failed) as failed:
-        stream.connection.received(POST, more=False)
+        stream.connection.received(POST, stream.clock.now(), more=False)
     said = Ending(Kind.RETRY, "X ended the stream: gone, for maintenance")
     assert failed.value.ending == said
     assert stream.log.told[-2:] == [(POST[:-2], NOW + 15), ("touch", NOW + 15, False)]
@@ -136,7 +142,7 @@ def test_after_a_farewell_posts_are_taken_for_a_second_more_and_five_at_most(str
 
 
 def test_posts_behind_a_farewell_in_the_same_bytes_are_taken(stream):
-    assert stream.connection.received(LEAVE + POST, more=False) == 1.0
+    assert stream.connection.received(LEAVE + POST, stream.clock.now(), more=False) == 1.0
     assert stream.log.told == [(POST[:-2], NOW), ("touch", NOW, False)]
 
 
@@ -149,10 +155,10 @@ def test_opening_is_told_with_its_moment_and_only_bytes_make_it_healthy(desk):
     connection = Framed(module._Connection(one.source, one.log))
     assert not connection.was_healthy()
     connection.opened()
-    assert (one.log.told, one.log.reports) == ([("touch", NOW, False)], [(LIVE, "connected")])
+    assert (one.log.told, one.log.reports) == ([("touch", NOW, True)], [(LIVE, "connected")])
     one.clock.time += 61
     assert not connection.was_healthy()
-    connection.received(b"\r\n", more=False)
+    connection.received(b"\r\n", one.clock.now(), more=False)
     assert connection.was_healthy()
 
 
@@ -184,7 +190,7 @@ def test_keywords_are_changed_on_the_open_connection_and_kept(desk, stream):
     assert one.made[-1][1] is one.source._change_breaker
     assert not one.source._change_breaker.tripped.is_set()
     assert one.log.events == []
-    stream.connection.received(b"\r\n", more=False)
+    stream.connection.received(b"\r\n", stream.clock.now(), more=False)
     assert one.log.events == [(Level.INFO, "the rule is another")]
     one.plan = [fails(NO_RULES)]
     one.run()

@@ -125,8 +125,9 @@ class Framed:
         self._connection = connection
         self._lines = Lines()
 
-    def received(self, data, *, more):
-        return self._connection.received(self._lines.feed(data), more=more)
+    def received(self, data, at, *, more):
+        lines = self._lines.feed(data)
+        return self._connection.received(lines, at, more=more or self._lines.midway)
 
     def __getattr__(self, name):
         return getattr(self._connection, name)
@@ -140,7 +141,7 @@ def opens(desk, *steps, ending=CUT):
         connection.opened()
         for step in steps:
             if isinstance(step, bytes):
-                connection.received(step, more=False)
+                connection.received(step, desk().clock.now(), more=False)
             else:
                 desk().clock.time += step
         raise Failed(ending)

@@ -11,8 +11,7 @@ from __future__ import annotations
 import http.client
 import re
 import zlib
-from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import urllib3
@@ -27,30 +26,60 @@ _DIGITS = re.compile(rb"[0-9a-fA-F]+")
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,16})\s*(?:;.*)?\r?")
 
 
-def lines_of(response: urllib3.BaseHTTPResponse, size: int) -> Callable[[], list[bytes] | None]:
-    """A function that gives the lines that ended since its last call, as soon as bytes come, and None at the end.
+class LineReader:
+    """Reads an answer of which nothing was read, up to `size` bytes at a time."""
 
-    The list is empty when what came ended no line. It asks for up to `size` bytes at a time, and raises what
-    urllib3 raises, and OSError.
-    """
-    encoding = response.headers.get("content-encoding", "").lower()
-    if getattr(response, "chunked", False) and encoding in ("", "identity", "gzip"):
-        file: Any = response._fp.fp  # type: ignore[attr-defined] # the connection's buffered file, behind the headers
-        body = LineBody(GzipDecoder() if encoding == "gzip" else None)
+    def __init__(self, response: urllib3.BaseHTTPResponse, size: int) -> None:
+        encoding = response.headers.get("content-encoding", "").lower()
+        self._body: LineBody | PlainBody
+        if getattr(response, "chunked", False) and encoding in ("", "identity", "gzip"):
+            file: Any = response._fp.fp  # type: ignore[attr-defined] # the connection's file, behind the headers
+            self._some = partial(file.read1, size)
+            self._body = LineBody(GzipDecoder() if encoding == "gzip" else None)
+        else:
+            self._some = partial(response.read1, size, decode_content=True)
+            self._body = PlainBody()
 
-        def read() -> list[bytes] | None:
-            while (found := body.take()) is None and not body.ended:
-                body.feed(file.read1(size))
-            return found
+    @property
+    def midway(self) -> bool:
+        """Whether something was read that ends no line yet."""
+        return self._body.midway
 
-        return read
-    lines = Lines()
+    def read(self) -> list[bytes] | None:
+        """The lines that have ended since the last call, as soon as bytes come; None at the end.
 
-    def read_plain() -> list[bytes] | None:
-        data = response.read1(size, decode_content=True)
-        return lines.feed(data) if data else None
+        The list is empty when what came ended no line. Raises what urllib3 raises, and OSError.
+        """
+        body = self._body
+        while (found := body.take()) is None and not body.ended:
+            body.feed(self._some())
+        return found
 
-    return read_plain
+
+class PlainBody:
+    """Content on its way in, lines on their way out. `ended` when there is no more."""
+
+    def __init__(self) -> None:
+        self._lines = Lines()
+        self._found: list[bytes] | None = None
+        self.ended = False
+
+    @property
+    def midway(self) -> bool:
+        """Whether a line has begun."""
+        return self._lines.midway
+
+    def feed(self, content: bytes) -> None:
+        """Content as it came; none at the end. Then `take`."""
+        if content:
+            self._found = self._lines.feed(content)
+        else:
+            self.ended = True
+
+    def take(self) -> list[bytes] | None:
+        """The lines that have ended; None when no content came."""
+        found, self._found = self._found, None
+        return found
 
 
 class LineBody:
@@ -67,6 +96,11 @@ class LineBody:
         """Whether the body is complete and taken."""
         return self._body.ended and self._whole is None
 
+    @property
+    def midway(self) -> bool:
+        """Whether a line or a chunk has begun."""
+        return self._lines.midway or self._body.missing != 0
+
     def feed(self, raw: bytes) -> None:
         """Bytes as they came from the socket; none when the other side has closed it. Then `take`."""
         missing = self._body.missing
@@ -77,7 +111,7 @@ class LineBody:
         if missing:
             self._body.feed(raw[:missing])
             lines = self._lines.feed(self._body.take())
-        if self._body.missing == 0 and self._lines.idle:
+        if not self.midway:
             found, missing = one_a_chunk(raw, missing)
             lines += found
         if missing:

@@ -22,9 +22,9 @@ class Lines:
         self._skipping = False  # the rest of a line that was too long
 
     @property
-    def idle(self) -> bool:
-        """Whether no line has begun."""
-        return not self._parts and not self._skipping
+    def midway(self) -> bool:
+        """Whether a line has begun and not ended."""
+        return bool(self._parts) or self._skipping
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that end within `data`, the oldest first; a keep-alive is an empty one.

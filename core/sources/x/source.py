@@ -323,16 +323,15 @@ class _Connection:
         self._source._rule_tries = 0
         self._source._was_open = True
         self._source._credentials.confirm()
-        self._outlet.touch(self._clock.now())
+        self._outlet.touch(self._clock.now(), more=True)  # the first posts may have come with the answer
         self._outlet.report(SourceState.LIVE, "connected")
 
-    def received(self, lines: Sequence[bytes], *, more: bool) -> float | None:
+    def received(self, lines: Sequence[bytes], at: float, *, more: bool) -> float | None:
         """Deliver the lines that have ended; none did if there are none, but bytes came.
 
         After an error object of X we read on until X closes, so that no post is lost that was sent already, but
         not for long: raises Failed when X goes on. Returns the seconds of silence that end it, if they are fewer.
         """
-        at = self._clock.now()
         self._last_byte = self._clock.monotonic()
         posts: list[bytes] = []
         had_posts = False

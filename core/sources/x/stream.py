@@ -22,7 +22,7 @@ import urllib3.exceptions
 from core.clock import Clock
 from core.sources.x import answers
 from core.sources.x.answers import STOPPED, Ending, Failed, Kind
-from core.sources.x.body import lines_of
+from core.sources.x.body import LineReader
 from core.sources.x.transport import READ_SIZE, Bearer, Breaker, Session
 
 T = TypeVar("T")
@@ -74,9 +74,11 @@ class Receiver(Protocol):
     def opened(self) -> None:
         """The stream is open."""
 
-    def received(self, lines: Sequence[bytes], *, more: bool) -> float | None:
-        """Bytes came, which ended these lines, and `more` have already. Returns how long the next may take, if
-        not as usual.
+    def received(self, lines: Sequence[bytes], at: float, *, more: bool) -> float | None:
+        """Bytes were there at that moment, and ended these lines.
+
+        `more`: there may be others, or the rest of a line, or the connection's end, at that moment. Returns how
+        many seconds the next may take, if not as usual.
 
         May raise Failed to end the connection.
         """
@@ -142,9 +144,10 @@ class XClient(tweepy.StreamingClient):  # type: ignore[misc]  # tweepy has no ty
             if response.status_code != 200:
                 raise Failed(self._refusal(response))
             receiver.opened()
-            read = lines_of(response.raw, READ_SIZE)
-            while (lines := self._read(read)) is not None:
-                seconds = receiver.received(lines, more=self.session.has_more())
+            reader = LineReader(response.raw, READ_SIZE)
+            while (lines := self._read(reader.read)) is not None:
+                at = self._clock.now()  # before one looks for more: what was there by then is in hand, or is seen
+                seconds = receiver.received(lines, at, more=self.session.has_more() or reader.midway)
                 if seconds is not None:
                     self.session.be_patient_for(seconds)
         raise Failed(Ending(Kind.RETRY, "X closed the connection"))

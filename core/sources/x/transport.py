@@ -101,7 +101,7 @@ class Session(requests.Session):
         self.mount("http://", self._adapter)
 
     def has_more(self) -> bool:
-        """Whether more of the answer that is being read has come already."""
+        """Whether more of the answer that is being read has come already, or its end."""
         sock = self._adapter.answering
         if sock is None:
             return False
