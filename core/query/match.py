@@ -25,7 +25,7 @@ from typing import Literal
 from core.post import Post, RefKind
 from core.query.operators import answers_locally
 from core.query.rules import undecidable
-from core.query.text import Unit, alone, normalise, parts, surely_lacks, units, word_pattern, words
+from core.query.text import Unit, normalise, parts, parts_in, surely_lacks, units, word_pattern, words, words_in
 from core.query.tree import And, Entity, Node, Not, Operator, Or, Term, Words
 
 # More needles or alternatives than this are not searched one by one: the table of words is faster then.
@@ -165,18 +165,21 @@ class Matcher:
         self._named: dict[frozenset[int], tuple[str, ...]] = {}  # what _names has answered
         self._number = {written: number for number, written in enumerate(self.terms)}
         self._test = self._compile(node)
-        found = _needles(node)
-        self._needles = found if found and len(found) <= MAX_NEEDLES else ()
-        self._plain = bool(self._needles) and all(map(_ASCII_NEEDLE.fullmatch, self._needles))
-        self._bytes = tuple(needle.encode() for needle in self._needles)
-        # But a link may begin within a word: its https is no whole one.
-        self._alone = alone(self._needles) if self._plain and not {"http", "https"} & {*self._needles} else None
+        found = _needles(node) or ()
+        few = len(found) <= MAX_NEEDLES
+        self._needles = found if few else ()
+        encoded = [needle.encode() for needle in found]
+        plain = bool(found) and all(map(_ASCII_NEEDLE.fullmatch, found))
+        self._sieve = parts_in(encoded) if plain and few else None
+        # A link may begin within a word: its https is no whole one.
+        linked = bool({"http", "https"} & {*found})
+        self._glance = words_in(encoded, at_once=not few) if plain and not linked else self._sieve
 
     def match(self, post: Post, *, quoted: bool = False, sifted: bool = False) -> tuple[str, ...] | None:
         """The terms that matched, in the query's order, or None. `sifted`: `lacks` was asked."""
         texts = _texts_of(post, quoted)
         whole = "\n".join(_segments(post, texts))
-        if self._plain and not sifted and surely_lacks(whole, self._bytes):
+        if self._sieve is not None and not sifted and surely_lacks(whole, self._sieve):
             return None
         normal = normalise(whole)
         if self._needles:
@@ -193,7 +196,7 @@ class Matcher:
         A needle is a whole word, or a whole name, wherever it makes a post match. So one that ASCII goes on with
         is none, and most of those who write "musical" are spared the rest.
         """
-        return self._plain and surely_lacks(whole, self._bytes, self._alone)
+        return self._glance is not None and surely_lacks(whole, self._glance)
 
     def match_plain(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
         """The same without any short cut: the definition that the fast path is held to."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -52,6 +52,7 @@ _SETTLED = (
     "\u4e00-\u9fff\uac00-\ud7a3\U0001f1e6-\U0001f1ff\U0001f300-\U0001f6d7\U0001f900-\U0001faff"
 )
 _UNSETTLED = re.compile(f"[^{_SETTLED}]")
+_ASCII_RUN = re.compile(rb"[a-z0-9_]+")
 _RUN = re.compile(rf"\S{{1,{PIECE}}}")
 _LINK = re.compile(r"https?:/|[a-z0-9.\-]{1,255}\.[a-z]{2,13}/")
 _EMOJI_FROM = "\U0001f000"
@@ -86,31 +87,44 @@ def _beyond_ascii(text: bytes) -> str:
     return text.translate(None, _ASCII).decode("utf-8", "surrogatepass")
 
 
-def alone(needles: Iterable[str]) -> re.Pattern[bytes]:
-    """Where one of the needles stands in UTF-8 of lower case, and no letter, digit or `_` of ASCII beside it.
+# Whether one of some needles may stand in UTF-8 of lower case.
+Sieve = Callable[[bytes], bool]
 
-    The needles are letters, digits and `_` of ASCII. (The word comes first: it is what `re` can look for fast.)
+
+def parts_in(needles: Sequence[bytes]) -> Sieve:
+    """Whether one of the needles is a part of it."""
+    if len(needles) == 1:
+        return lambda low, needle=needles[0]: needle in low  # type: ignore[misc]
+    return lambda low: any(map(low.__contains__, needles))
+
+
+def words_in(needles: Sequence[bytes], *, at_once: bool) -> Sieve:
+    """Whether one of the needles stands in it, and no letter, digit or `_` of ASCII beside it.
+
+    `at_once` looks all words up instead of searching the needles one by one: for many of them.
     """
-    found = (f"{needle}(?![a-z0-9_])(?<![a-z0-9_]{needle})" for needle in needles)
-    return re.compile("|".join(found).encode("ascii"))
+    if at_once:
+        table = frozenset(needles)
+        return lambda low: not table.isdisjoint(_ASCII_RUN.findall(low))
+    # The word comes first: it is what `re` can look for fast.
+    whole = re.compile(b"|".join(rb"%b(?![a-z0-9_])(?<![a-z0-9_]%b)" % (needle, needle) for needle in needles))
+    part = parts_in(needles)
+    return lambda low: part(low) and whole.search(low) is not None
 
 
-def surely_lacks(text: str, needles: Iterable[bytes], wanted: re.Pattern[bytes] | None = None) -> bool:
-    """Whether none of the needles is a part of `normalise(text)`, found out without normalising it.
+def surely_lacks(text: str, sieve: Sieve) -> bool:
+    """Whether none of the sieve's needles is a part of `normalise(text)`, found out without normalising it.
 
-    With `wanted`, which is alone(needles): whether none is a word there, at least by what is beside it in ASCII.
-    A letter or digit of ASCII is part of a word whatever follows it.
+    With words_in: whether none is a word there, at least by what is beside it in ASCII. A letter or digit of ASCII
+    is part of a word whatever follows it.
 
     The needles are letters, digits and `_` of ASCII in lower case. One of those in the normal form was itself in
     the text, or one of _TO_ASCII; and two come together only when what stood between them was invisible. So a text
     with neither has no needle that it does not have in lower case. False says nothing.
     """
     low = text.encode("utf-8", "surrogatepass").lower()  # of ASCII only, and twice as fast as that of a text
-    for needle in needles:
-        if needle in low:
-            if wanted is None or wanted.search(low):
-                return False
-            break
+    if sieve(low):
+        return False
     rest = _beyond_ascii(low)
     if not rest or _ODD.search(rest) is None:
         return True

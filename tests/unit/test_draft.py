@@ -78,8 +78,17 @@ QUEUE = st.lists(
 )
 
 
+# More alternatives than are searched one by one.
+MANY = " OR ".join(["music", "#rock", '"the rock"', *(f"word{number}" for number in range(20))])
+
+
 @settings(max_examples=600, deadline=None)
-@given(st.one_of(st.just("music OR #music"), QUERIES), QUEUE, st.booleans(), st.none() | st.integers(0, 3))
+@given(
+    st.one_of(st.sampled_from(["music OR #music", MANY]), QUERIES),
+    QUEUE,
+    st.booleans(),
+    st.none() | st.integers(0, 3),
+)
 def test_a_glance_changes_nothing_of_a_batch(query, items, quoted, most):
     try:
         fast, plain = (drafter(query, glances=looks, quoted=quoted, most=most) for looks in (True, False))

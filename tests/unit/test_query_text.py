@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.query import text as words_of_text
-from core.query.text import PIECE, normalise, parts, surely_lacks, units, word_pattern, words
+from core.query.text import PIECE, normalise, parts, parts_in, surely_lacks, units, word_pattern, words, words_in
 from tests.unit.test_query_match import TEXTS
 
 
@@ -113,8 +113,8 @@ def test_no_character_turns_into_ascii_unnoticed():
             continue
         normal = normalise(char)
         made = "".join(letter for letter in normal if letter.isascii() and (letter.isalnum() or letter == "_"))
-        assert not made or not surely_lacks(f" {char} ", [made.encode()]), hex(ord(char))
-        assert normal or not surely_lacks(f"a{char}b", [b"ab"]), hex(ord(char))
+        assert not made or not surely_lacks(f" {char} ", parts_in([made.encode()])), hex(ord(char))
+        assert normal or not surely_lacks(f"a{char}b", parts_in([b"ab"])), hex(ord(char))
 
 
 NEEDLES = st.lists(
@@ -126,8 +126,18 @@ ODD = st.text(alphabet="mMuUsSiIcC ſßＭＵﬁ\u200d\ufe0f\u00ad❤️🎵Kİ�
 @settings(max_examples=1500, deadline=None)
 @given(st.one_of(TEXTS, ODD), NEEDLES)
 def test_what_is_said_to_lack_the_needles_lacks_them(text, needles):
-    if surely_lacks(text, [needle.encode() for needle in needles]):
+    if surely_lacks(text, parts_in([needle.encode() for needle in needles])):
         assert not any(needle in normalise(text) for needle in needles)
+
+
+@settings(max_examples=800, deadline=None)
+@given(st.one_of(TEXTS, ODD, st.text(alphabet="mus_1 é#", max_size=12)), NEEDLES)
+def test_words_are_found_one_by_one_and_all_at_once_alike(text, needles):
+    low = text.encode("utf-8", "surrogatepass").lower()
+    wanted = [needle.encode() for needle in needles]
+    found = words_in(wanted, at_once=True)(low)
+    assert found == words_in(wanted, at_once=False)(low)
+    assert found == any(word in needles for word in re.findall("[a-z0-9_]+", low.decode("utf-8", "surrogatepass")))
 
 
 def test_usual_texts_are_known_to_lack_a_word_without_being_normalised():
@@ -139,6 +149,6 @@ def test_usual_texts_are_known_to_lack_a_word_without_being_normalised():
         "«да» — хорошо",
         "왜 이렇게 좋아",
     ):
-        assert surely_lacks(text, [b"music"])
+        assert surely_lacks(text, parts_in([b"music"]))
     for text in ("MUSIC", "#newmusic", "ｍｕｓｉｃ", "mu\u200bsic", "𝓶usic"):
-        assert not surely_lacks(text, [b"music"])
+        assert not surely_lacks(text, parts_in([b"music"]))
