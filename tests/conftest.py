@@ -7,6 +7,7 @@ the reason; with CI=true that is a failure.
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -60,7 +61,7 @@ def make_row(seq: int, *, capture: str = "capture-1", post: Post | None = None, 
     )
 
 
-PATIENCE = float(os.environ.get("BIEBER_TUI_PATIENCE", "30"))  # seconds; `make mutation` has less
+PATIENCE = float(os.environ.get("BIEBER_TUI_PATIENCE", "120"))  # seconds; `make mutation` has less
 
 
 def wait_until(promise: Callable[[], object], seconds: float = PATIENCE) -> None:
@@ -72,9 +73,15 @@ def wait_until(promise: Callable[[], object], seconds: float = PATIENCE) -> None
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, below those that the kernel gives away: so it stays free for a while."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class FerretDB:
@@ -159,6 +166,8 @@ def own_ferretdb(ferretdb_binary: Path, tmp_path: Path) -> Iterator[FerretDB]:
 
 
 @pytest.fixture
-def closed_port() -> int:
-    """A port of 127.0.0.1 where nobody listens."""
-    return free_port()
+def closed_port() -> Iterator[int]:
+    """A port of 127.0.0.1 where nobody listens: it is taken, so nobody else will."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])

@@ -21,6 +21,7 @@ from core.clock import SystemClock
 from core.health import RateLimit, SourceState
 from core.settings import XSettings
 from core.sources.x.source import XSource
+from tests.conftest import PATIENCE
 
 TOKEN = "TOKEN-THAT-NOBODY-MAY-SEE"
 
@@ -236,7 +237,7 @@ class SkippingClock(SystemClock):
         return event.wait(0.001)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "what the test waits for did not happen"
@@ -271,12 +272,12 @@ class Running:
         while self.thread.is_alive():
             self.source.stop()
             self.thread.join(0.2)
-            assert time.monotonic() < started + 20, "the source does not stop"
+            assert time.monotonic() < started + PATIENCE, "the source does not stop"
         return time.monotonic() - started
 
     def ended(self) -> BaseException | None:
         """Wait until `run` has returned by itself; the error that it ended with."""
-        self.thread.join(30)
+        self.thread.join(120)
         assert not self.thread.is_alive(), "the source goes on"
         return self.error
 

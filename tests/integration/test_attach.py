@@ -345,7 +345,7 @@ def test_a_socket_left_behind_by_a_kill_is_in_nobodys_way(tmp_path):
     with Simulator(options(rate=20)) as simulator:
         folder = tmp_path / "data"
         killed = Program(simulator, folder)
-        wait_until((folder / wire.FILE_NAME).exists, 60)
+        wait_until((folder / wire.FILE_NAME).exists)
         killed.kill()
         assert (folder / wire.FILE_NAME).exists()
         with pytest.raises(ConfigError, match="no capture answers"):
@@ -359,7 +359,7 @@ def test_a_socket_left_behind_by_a_kill_is_in_nobodys_way(tmp_path):
                 return False
             return True
 
-        wait_until(attached, 60)
+        wait_until(attached)
         again.stop()
         assert not (folder / wire.FILE_NAME).exists()
 
@@ -398,10 +398,10 @@ def test_the_program_steers_a_headless_capture(tmp_path):
     with Simulator(options(rate=40)) as simulator:
         folder = tmp_path / "data"
         running = Program(simulator, folder)
-        wait_until((folder / wire.FILE_NAME).exists, 60)
+        wait_until((folder / wire.FILE_NAME).exists)
         for command in ("pause", "resume", "stop"):
             sender = attach(folder, "--send", command)
-            out, err = sender.communicate(timeout=60)
+            out, err = sender.communicate(timeout=120)
             assert (sender.returncode, out, err) == (0, "", "")
         code, report = running.end()
         assert code == 0
@@ -413,14 +413,14 @@ def test_the_program_follows_a_capture_as_log_lines(tmp_path):
     with Simulator(options(rate=40)) as simulator:
         folder = tmp_path / "data"
         running = Program(simulator, folder)
-        wait_until((folder / wire.FILE_NAME).exists, 60)
+        wait_until((folder / wire.FILE_NAME).exists)
         following = attach(folder, "--no-ui", "--set", "log.summary_every=0.3", "--log-format", "json")
         lines = []
         while not any('"event": "summary"' in line for line in lines):
             lines.append(following.stderr.readline())
             assert lines[-1]
         following.send_signal(signal.SIGTERM)
-        out, _ = following.communicate(timeout=60)
+        out, _ = following.communicate(timeout=120)
         assert (following.returncode, out) == (0, "")
         assert running.process.poll() is None
         running.stop()
@@ -433,7 +433,7 @@ def test_no_capture_and_no_terminal_are_told(tmp_path):
         (("--send", "stop"), "no capture answers"),
     ):
         program = attach(tmp_path, *flags)
-        _, err = program.communicate(timeout=60)
+        _, err = program.communicate(timeout=120)
         assert program.returncode == 2
         assert words in err
 

@@ -243,7 +243,7 @@ def test_the_bound_for_a_day_holds_for_all_gaps(tmp_path):
         Simulator(options("100:gap=60", "300:gap=60")) as sim,
         capture(sim, tmp_path, backfill_max_posts_per_day=100) as running,
     ):
-        wait_until(filled(running, "yes", "partly"), 40)
+        wait_until(filled(running, "yes", "partly"))
         assert "backfill_max_posts_per_day" in gaps(running)[1].why
         assert sum(gap.fetched for gap in gaps(running)) <= 100
         assert sum(len(request.posts) for request in searches(sim)) <= 100

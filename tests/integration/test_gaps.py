@@ -161,7 +161,7 @@ def test_the_command_lists_them_while_the_capture_runs(tmp_path):
             [sys.executable, "-m", "tui.cli", "gaps", "--data-dir", str(data), "--format", "json", "--open"],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         code, report = program.stop()
     assert asked.returncode == 0, asked.stderr

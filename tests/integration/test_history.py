@@ -20,7 +20,7 @@ def run(simulator, folder, posts):
         Limits(max_posts=posts),
     )  # fmt: skip
     capture.start()
-    wait_until(capture.ended.is_set, 60)
+    wait_until(capture.ended.is_set)
     return capture
 
 

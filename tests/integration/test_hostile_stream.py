@@ -24,7 +24,7 @@ def quarantined(data_dir: Path) -> list[tuple[str, bytes]]:
 
 
 @pytest.mark.needs_go
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_every_line_is_a_post_or_in_quarantine_and_nothing_stops(tmp_path, mongodb_url, form):
     lines = list(hostile.every()) if form == "text" else [*hostile.hostile_strings(), *hostile.broken()]

@@ -43,7 +43,7 @@ def loaded(program: str, *arguments: str, **environ: str) -> set[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("BIEBER_TUI_", "COVERAGE_"))}
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],
-        env={**kept, **environ}, cwd=ROOT, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+        env={**kept, **environ}, cwd=ROOT, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert "LOADED" in done.stderr, done.stderr
     return set(ast.literal_eval(done.stderr.partition("LOADED ")[2].partition("\n")[0])) - bare()

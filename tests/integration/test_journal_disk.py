@@ -225,9 +225,9 @@ def test_a_capture_stays_within_its_bounds_and_counts_everything(tmp_path):
     """Several times as much comes as journal.keep keeps: the old ones go, the numbers and the uniqueness stay."""
     with Simulator(options(posts=3000, duplicates=0.05)) as sim:
         program = Program(sim, tmp_path / "data", "--set", "journal.keep=1MB")
-        wait_until(lambda: sim.finished, 60)
+        wait_until(lambda: sim.finished)
         file = tmp_path / "data" / "journal.sqlite"
-        wait_until(lambda: gone(file) > 2000, 60)
+        wait_until(lambda: gone(file) > 2000)
         code, report = program.stop()
         assert code == 0
         assert report["run"]["unique"] == len(expected(sim)) == 3000

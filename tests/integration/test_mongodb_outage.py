@@ -42,7 +42,7 @@ def deliver(sink: MongodbSink, rows: Sequence[StoredRow]) -> list[Outcome]:
             return False
         return True
 
-    wait_until(answered, 60)
+    wait_until(answered)
     return answer
 
 
@@ -195,7 +195,7 @@ def test_close_ends_a_write_that_a_hung_server_holds(own_ferretdb: FerretDB) -> 
         closer = threading.Timer(0.5, sink.close)
         closer.start()
         assert "closed" in within(10, lambda: sink.write([make_row(1)]))
-        closer.join(10)
+        closer.join(120)
         assert not closer.is_alive()
     finally:
         own_ferretdb.wake()
@@ -234,7 +234,7 @@ def test_a_process_ends_at_once_although_its_server_hangs(own_ferretdb: FerretDB
     own_ferretdb.hang()
     try:
         start = time.monotonic()
-        out, err = process.communicate("\n", timeout=30)
+        out, err = process.communicate("\n", timeout=120)
         assert (out, err) == ("Unavailable\n", "")
         assert time.monotonic() - start < 10  # the sink's timeout is 60
     finally:

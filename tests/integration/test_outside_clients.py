@@ -82,7 +82,7 @@ def test_tweepy_gets_exactly_what_was_sent() -> None:
         assert [rule.value for rule in added.data] == ["justin bieber"]
         thread = listener.filter(threaded=True, tweet_fields=["created_at", "public_metrics"])
         try:
-            wait_for(lambda: sim.finished and len(listener.tweets) >= len(posts_of(sim)), PATIENCE)
+            wait_for(lambda: sim.finished and len(listener.tweets) >= len(posts_of(sim)))
         finally:
             listener.disconnect()
             thread.join(PATIENCE)
@@ -99,7 +99,7 @@ def test_tweepys_client_finds_by_search_what_was_streamed() -> None:
         listener.add_rules(tweepy.StreamRule("justin bieber", tag="jb"))  # tweepy cannot read a rule without
         thread = listener.filter(threaded=True)
         try:
-            wait_for(lambda: sim.finished and len(listener.tweets) >= 30, PATIENCE)
+            wait_for(lambda: sim.finished and len(listener.tweets) >= 30)
         finally:
             listener.disconnect()
             thread.join(PATIENCE)

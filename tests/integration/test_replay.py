@@ -33,7 +33,7 @@ def recorded(tmp_path_factory):
         )  # fmt: skip
         capture = Capture.open(settings, Limits(max_posts=POSTS))
         capture.start()
-        wait_until(capture.ended.is_set, 60)
+        wait_until(capture.ended.is_set)
         capture.stop()
         return folder, capture.report()
 
@@ -195,7 +195,7 @@ def test_a_running_capture_can_be_replayed_and_is_not_written_to(tmp_path):
 
 def replay(*arguments):
     done = subprocess.run(
-        [sys.executable, "-m", "tui.cli", "replay", *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "tui.cli", "replay", *arguments], capture_output=True, text=True, timeout=120
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -99,7 +99,7 @@ class Way:
         assert not marked(Path(f"/proc/{process.pid}/cmdline").read_bytes())
         if stop:
             process.send_signal(signal.SIGTERM)
-        returned = process.wait(90)
+        returned = process.wait(120)
         assert code is None or returned == code, self.said()
 
     def said(self) -> str:
@@ -293,7 +293,7 @@ def test_every_file_of_a_run_is_its_owners_alone_whatever_the_umask(tmp_path, si
         wait_until(lambda: (deep / "journal.sqlite-wal").stat().st_size > 0)
         _private(way.folder / "deep", at_least=4)
         way.process.send_signal(number)
-        way.process.wait(60)
+        way.process.wait(120)
         _private(way.folder / "deep", at_least=2)
     assert "stopped by SIGTERM" in way.said()
     _private(way.folder / "home", at_least=1)  # the key of the pseudonyms

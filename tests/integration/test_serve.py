@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("serve") / "data"
     with Simulator(options(rate=30)) as simulator:
         running = Program(simulator, place)
-        wait_until((place / wire.FILE_NAME).exists, 60)
+        wait_until((place / wire.FILE_NAME).exists)
         yield place
         assert running.process.poll() is None, "a browser ended the capture"
         running.stop()
@@ -49,14 +49,14 @@ class Serving:
         found = re.search(r"open (http://(\S+?)/(\?token=(\S+))?)\s", told)
         assert found, told + self.process.stderr.read()
         self.url, self.host, self.token = found[1], found[2], found[4] or ""
-        wait_until(lambda: get(self, "/static/css/xterm.css?token=" + self.token)[0] in (200, 302), 60)
+        wait_until(lambda: get(self, "/static/css/xterm.css?token=" + self.token)[0] in (200, 302))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(30) == 0
+        assert self.process.wait(120) == 0
 
 
 def get(serving: Serving, path: str, **headers: str):
@@ -134,13 +134,13 @@ def test_a_browser_window_gets_a_read_only_viewer_that_ends_with_it(folder):
         ):
             seen = b""
             while b"READ-ONLY" not in seen or b"POSTS/S" not in seen:
-                message = await socket.receive(timeout=60)
+                message = await socket.receive(timeout=120)
                 assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), message
                 seen += message.data if isinstance(message.data, bytes) else message.data.encode()
             running = viewers(folder)
             await socket.send_json(["stdin", "p"])  # pause: refused
             while b"read-only" not in seen:
-                message = await socket.receive(timeout=60)
+                message = await socket.receive(timeout=120)
                 seen += message.data if isinstance(message.data, bytes) else message.data.encode()
             return running
 
@@ -148,7 +148,7 @@ def test_a_browser_window_gets_a_read_only_viewer_that_ends_with_it(folder):
         running = asyncio.run(look(serving))
         assert len(running) == 1
         assert "--read-only" in running[0]
-        wait_until(lambda: not viewers(folder), 60)
+        wait_until(lambda: not viewers(folder))
 
 
 class Chromium:
@@ -161,7 +161,7 @@ class Chromium:
              "--remote-debugging-port=0", f"--user-data-dir={profile}", url],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        wait_until((profile / "DevToolsActivePort").exists, 60)
+        wait_until((profile / "DevToolsActivePort").exists)
         self.port = int((profile / "DevToolsActivePort").read_text().split()[0])
 
     async def picture(self) -> bytes:
@@ -173,7 +173,7 @@ class Chromium:
 
                 async def ask(method: str, **params):
                     await page.send_json({"id": 1, "method": method, "params": params})
-                    while (answer := await page.receive_json(timeout=60)).get("id") != 1:
+                    while (answer := await page.receive_json(timeout=120)).get("id") != 1:
                         pass
                     return answer["result"]
 
@@ -189,20 +189,20 @@ class Chromium:
 
     def close(self) -> None:
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(120)
 
 
 def test_a_viewer_whose_server_was_killed_ends(folder):
     async def look(serving):
         async with aiohttp.ClientSession() as session, session.ws_connect(f"http://{serving.host}/ws") as socket:
-            while b"POSTS/S" not in (await socket.receive(timeout=60)).data:
+            while b"POSTS/S" not in (await socket.receive(timeout=120)).data:
                 pass
             serving.process.kill()
 
     serving = Serving(folder)
     asyncio.run(look(serving))
-    serving.process.wait(30)
-    wait_until(lambda: not viewers(folder), 60)
+    serving.process.wait(120)
+    wait_until(lambda: not viewers(folder))
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Debian's chromium package")

@@ -23,8 +23,8 @@ from core.simulator.faults import FAULTS, BadSchedule, Fault, parse
 from core.simulator.options import BEARER_TOKEN, SimulatorOptions
 from core.simulator.record import SentRecord
 from core.simulator.server import STREAM_PATH, Simulator
+from tests.conftest import PATIENCE
 
-PATIENCE = 30.0
 POSTS = 12
 AT = 5  # the post at which an act happens
 VALUES = {

@@ -64,7 +64,7 @@ def search(sim: Simulator, **params: str) -> set[str]:
 def test_what_is_written_while_nobody_is_connected_is_lost_and_found_by_search() -> None:
     with simulator(rate=200, hold_while_disconnected=False) as sim:
         first = read(sim, 5)
-        wait_for(lambda: len(search(sim, since_id=first[-1])) > 20, PATIENCE)
+        wait_for(lambda: len(search(sim, since_id=first[-1])) > 20)
         second = read(sim, 5)
         lost = {sent.post for sent in sim.sent if sent.kind == "lost"}
         assert len(lost) > 15
@@ -106,7 +106,7 @@ def test_a_client_that_does_not_read_is_dropped_and_loses_what_was_buffered() ->
             sock.sendall(
                 f"GET {STREAM_PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {BEARER_TOKEN}\r\n\r\n".encode()
             )
-            wait_for(lambda: bool(sim.connections) and sim.connections[0].ended != "", PATIENCE)
+            wait_for(lambda: bool(sim.connections) and sim.connections[0].ended != "")
         assert sim.connections[0].ended == "dropped as a slow reader"
         lost = [sent for sent in sim.sent if sent.kind == "lost"]
         assert len(lost) == 2000
@@ -116,22 +116,22 @@ def test_a_client_that_does_not_read_is_dropped_and_loses_what_was_buffered() ->
 def test_a_fault_can_be_asked_for_while_it_runs() -> None:
     with simulator(posts=5, keep_alive=0.1) as sim:
         with requests.get(sim.url + STREAM_PATH, headers=BEARER, stream=True, timeout=PATIENCE) as answer:
-            wait_for(lambda: sim.finished, PATIENCE)
+            wait_for(lambda: sim.finished)
             sim.schedule("t0:disconnect-force")
             lines = [line for line in answer.iter_lines() if line]
         assert json.loads(lines[-1])["errors"][0]["disconnect_type"] == "ForceDisconnect"
-        wait_for(lambda: sim.connections[0].ended == "ForceDisconnect", PATIENCE)
+        wait_for(lambda: sim.connections[0].ended == "ForceDisconnect")
 
 
 def test_a_connection_that_is_kicked_loses_nothing() -> None:
     """The post that the old connection had taken comes first on the new one."""
     with simulator(posts=40, faults=("20:stall=600",)) as sim:
         with requests.get(sim.url + STREAM_PATH, headers=BEARER, stream=True, timeout=PATIENCE):
-            wait_for(lambda: len(sim.sent) == 19, PATIENCE)
+            wait_for(lambda: len(sim.sent) == 19)
             second = read(sim, 21)
         assert [sent.post for sent in sim.sent][19:] == second
         assert second == sorted(second)
-        wait_for(lambda: sim.connections[0].ended == "kicked by another connection", PATIENCE)
+        wait_for(lambda: sim.connections[0].ended == "kicked by another connection")
 
 
 def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ import requests
 from core.simulator.options import BEARER_TOKEN, SimulatorOptions
 from core.simulator.prepared import Order
 from core.simulator.server import STREAM_PATH, Simulator
+from tests.conftest import PATIENCE
 from tests.x_server import wait_for
 
 BEARER = {"authorization": f"Bearer {BEARER_TOKEN}"}
-PATIENCE = 60
+
 POSTS = ("post", "edit", "duplicate", "backfill")
 
 
@@ -71,7 +72,7 @@ def test_what_is_read_is_what_the_log_says(tmp_path: Path, how: dict[str, object
     with simulator(**{"posts": 3000, "duplicates": 0.1, "payload": "small", "log": log} | how) as sim:
         lines = read(sim)
         assert sim.finished
-        wait_for(lambda: sim.connections[0].ended == "the end", PATIENCE)
+        wait_for(lambda: sim.connections[0].ended == "the end")
     got = ids(lines)
     assert got == recorded(log)
     assert len(set(got)) == 3000
@@ -154,8 +155,8 @@ def test_a_client_that_stops_reading_leaves_a_part_in_doubt_and_the_rest_comes_n
     with simulator(posts=5000, payload="full") as sim:
         with requests.get(sim.url + STREAM_PATH, headers=BEARER, stream=True, timeout=PATIENCE) as answer:
             next(answer.iter_content(1000))
-            wait_for(lambda: sim.runs, PATIENCE)
-        wait_for(lambda: bool(sim.connections[0].ended), PATIENCE)
+            wait_for(lambda: sim.runs)
+        wait_for(lambda: bool(sim.connections[0].ended))
         sent = sim.runs
         assert all(run.whole for run in sent[:-1])  # the last may be in doubt, no other
         rest = ids(read(sim))

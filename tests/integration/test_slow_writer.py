@@ -38,7 +38,7 @@ class Hand:
         def held(journal, *args):
             if not self.open.is_set():
                 self.held.set()
-                self.open.wait(60)
+                self.open.wait(120)
             return commit(journal, *args)
 
         monkeypatch.setattr(Journal, "commit", held)
@@ -97,12 +97,12 @@ def test_a_reader_that_is_held_up_too_long_is_dropped_by_x_and_what_is_lost_is_i
     with Simulator(options) as sim:
         capture = capture_of(sim, tmp_path)
         capture.start()
-        wait_until(lambda: sim.connections and sim.connections[0].ended, 60)
+        wait_until(lambda: sim.connections and sim.connections[0].ended)
         assert sim.connections[0].ended == "dropped as a slow reader"
         hand.open.set()
         wait_until(lambda: len(sim.connections) == 2 and capture.snapshot().health[0].state.connected)
-        wait_until(lambda: sim.finished and sent_on(sim, 2), 60)
-        wait_until(lambda: journal_ids(tmp_path)[-1:] == sent_on(sim, 2)[-1:], 60)
+        wait_until(lambda: sim.finished and sent_on(sim, 2))
+        wait_until(lambda: journal_ids(tmp_path)[-1:] == sent_on(sim, 2)[-1:])
         capture.stop()
         report = capture.report()
         first, second = sent_on(sim, 1), sent_on(sim, 2)
@@ -164,7 +164,7 @@ def test_a_screen_that_does_not_look_slows_nothing(tmp_path):
         capture = capture_of(sim, tmp_path)
         old = capture.snapshot()
         capture.start()
-        wait_until(lambda: sim.finished and capture._ledger.totals.run.consumed == 3000, 60)
+        wait_until(lambda: sim.finished and capture._ledger.totals.run.consumed == 3000)
         snapshot = capture.snapshot(old.last_seq)  # the first look: what does not fit into the ring has left it
         capture.stop()
         report = capture.report()

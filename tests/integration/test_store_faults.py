@@ -188,7 +188,7 @@ def test_a_fault_in_mid_run_is_told_and_costs_nothing(server, tmp_path, ids, nam
         if case.words:
             wait_until(lambda: run.sink.state is case.state)
             assert case.words in run.sink.error or between.met == len(case.acts)
-        wait_until(run.settled, 60)
+        wait_until(run.settled)
         assert between.met == len(case.acts)
         said = run.said()
         exact(sim, direct, run.stop(), theirs)
@@ -216,7 +216,7 @@ def test_down_for_an_hour_in_mid_stream(server, tmp_path):
         assert snapshot.run.pending >= snapshot.run.consumed - consumed - 60 > 0
         assert snapshot.health[0].state.connected
         between.up()
-        wait_until(run.settled, 60)
+        wait_until(run.settled)
         exact(sim, direct, run.stop(), set())
     assert sum("does not listen" in event.text for event in run.capture.snapshot().events) == 1  # told once
 
@@ -231,7 +231,7 @@ def test_down_at_the_start(server, tmp_path, ids):
         wait_until(lambda: "does not listen" in run.sink.error)
         assert run.capture.snapshot().run.pending == POSTS
         between.up()
-        wait_until(run.settled, 60)
+        wait_until(run.settled)
         exact(sim, direct, run.stop(), theirs)
 
 
@@ -248,7 +248,7 @@ def test_a_refusal_at_the_start_ends_the_capture_and_the_journal_has_what_came(s
     between.spoil(act, command="createIndexes")
     with Simulator(options()) as sim:
         run = Run(sim, tmp_path / "data", address)
-        assert run.capture.ended.wait(30)
+        assert run.capture.ended.wait(120)
         report = run.stop()
     assert run.capture.error is not None
     assert run.capture.error.exit_code == 4
@@ -274,7 +274,7 @@ def test_stopped_while_it_fails_what_waits_is_pending_and_the_next_run_delivers_
         assert len(stored) - len(theirs) > first["unique"]  # it has more than it could say
         between.heal()
         again = Run(sim, tmp_path / "data", address)
-        wait_until(lambda: again.capture.snapshot().life.pending == 0, 60)
+        wait_until(lambda: again.capture.snapshot().life.pending == 0)
         life = again.stop()["life"]
     ours = [document["id"] for document in collection(direct).find({"capture": {"$ne": "theirs"}}, {"id": 1})]
     assert life["unique"] == len(ours) == POSTS - len(theirs)
@@ -301,7 +301,7 @@ def test_a_journal_that_is_damaged_in_mid_run_ends_the_capture_and_no_wrong_post
                 file.seek(at)
                 file.write(bytes([data[at] ^ 1]))
         between.up()
-        assert run.capture.ended.wait(60)
+        assert run.capture.ended.wait(120)
         report = run.stop()
     error = run.capture.error
     assert error is not None

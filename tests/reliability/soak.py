@@ -105,7 +105,7 @@ class Soak:
                 peak = _status(program.pid, "VmHWM") * 1024
                 seconds = time.monotonic() - began
                 program.send_signal(signal.SIGTERM)
-                out, _ = program.communicate(timeout=60)
+                out, _ = program.communicate(timeout=120)
             finally:
                 program.kill()
                 program.wait()

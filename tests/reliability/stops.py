@@ -87,12 +87,12 @@ def state(words: str) -> Callable[[State], State]:
 
 def live(stage: Stage, *flags: str, **more: object) -> Program:
     program = stage.run(*flags, **more)
-    wait_until(lambda: "is live" in program.said() and len(whole(stage.sim)) > 20, 60)
+    wait_until(lambda: "is live" in program.said() and len(whole(stage.sim)) > 20)
     return program
 
 
 def said(program: Program, words: str) -> Program:
-    wait_until(lambda: words in program.said(), 60)
+    wait_until(lambda: words in program.said())
     return program
 
 
@@ -131,7 +131,7 @@ def no_rules(stage: Stage) -> Program:
 def no_answer(stage: Stage) -> Program:
     sim = stage.simulate("c1:no-answer")
     program = stage.run()
-    wait_until(lambda: sim.connections, 60)
+    wait_until(lambda: sim.connections)
     return program
 
 
@@ -190,7 +190,7 @@ def store_silent(stage: Stage) -> Program:
 def store_hangs(stage: Stage) -> Program:
     server = stage.server()
     program = live(stage, "--store", f"{server.address}/x")
-    wait_until(lambda: collection(f"{server.address}/x").count_documents({}) > 10, 60)
+    wait_until(lambda: collection(f"{server.address}/x").count_documents({}) > 10)
     server.hang()
     seen = len(whole(stage.sim))
     wait_until(lambda: len(whole(stage.sim)) > seen + 50)
@@ -215,7 +215,7 @@ def _backlog(stage: Stage, server: FerretDB) -> Program:
     assert stage.run("--max-posts", "8000").end(120)[0] == 0
     url = f"{server.address}/x"
     program = stage.run("--store", url, "--set", "mongodb.batch_size=100")
-    wait_until(lambda: collection(url).count_documents({}) > 0, 60)
+    wait_until(lambda: collection(url).count_documents({}) > 0)
     return program
 
 
@@ -249,7 +249,7 @@ def stderr_unread(stage: Stage) -> Program:
 
 def _redirected(stage: Stage, redirect: str) -> Program:
     program = stage.run(prefix=("bash", "-c", f'exec "$0" "$@" {redirect}'))
-    wait_until(lambda: len(whole(stage.sim)) > 20, 60)
+    wait_until(lambda: len(whole(stage.sim)) > 20)
     return program
 
 

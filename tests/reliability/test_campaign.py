@@ -8,7 +8,7 @@ from tests.reliability import campaign
 
 
 @pytest.mark.needs_go
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_ten_kills_at_random_moments_lose_nothing_that_no_gap_names(tmp_path, own_ferretdb):
     figures = campaign.run(10, seed=3, folder=tmp_path, server=own_ferretdb, check_every=5)
     assert figures["kills"] == 10

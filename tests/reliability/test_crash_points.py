@@ -155,7 +155,7 @@ def test_killed_in_a_migration_from_any_version_the_journal_is_one_of_the_two_an
             schema.migrate(db, 0)
     opening = f"from pathlib import Path; from core.journal import Journal; Journal(Path({str(tmp_path)!r}))"
     arming = f"from core import crashpoint; crashpoint.arm({str(point)!r}); "
-    killed = subprocess.run([sys.executable, "-c", arming + opening], capture_output=True, text=True, timeout=60)
+    killed = subprocess.run([sys.executable, "-c", arming + opening], capture_output=True, text=True, timeout=120)
     assert killed.returncode == -signal.SIGKILL
     assert killed.stderr == f"killed at {point}\n"
     with Journal(tmp_path) as journal:
@@ -166,7 +166,7 @@ def test_killed_in_a_migration_from_any_version_the_journal_is_one_of_the_two_an
 def test_a_name_that_is_no_point_is_refused_and_nothing_is_started(tmp_path):
     environ = {**os.environ, "BIEBER_TUI_CRASH": "no-such-point"}
     command = [sys.executable, "-m", "tui.cli", "--no-ui", "--data-dir", str(tmp_path / "data")]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert "in-transaction" in done.stderr
     assert not (tmp_path / "data").exists()

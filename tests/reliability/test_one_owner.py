@@ -15,12 +15,12 @@ def test_of_two_captures_that_start_at_the_same_moment_one_wins_and_the_other_na
         for number in range(3):
             data = tmp_path / f"data-{number % 2}"  # the third round meets the lock file of the first
             programs = [Program(sim, data), Program(sim, data)]
-            wait_until(lambda p=programs: any(one.process.poll() is not None for one in p), 60)
+            wait_until(lambda p=programs: any(one.process.poll() is not None for one in p))
             first, second = programs
             winner, loser = (first, second) if first.process.poll() is None else (second, first)
             assert loser.end() == (5, {}), loser.said()
             assert f"process {winner.process.pid}\n" in loser.said()
-            wait_until(lambda w=winner: "is live" in w.said(), 60)
+            wait_until(lambda w=winner: "is live" in w.said())
             assert winner.stop()[0] == 0
 
 

@@ -1,6 +1,7 @@
 """A stop ends the process soon, flushed, with exit code 0, in every state that a capture can be in.
 
-Two seconds are promised and measured by `python -m tests.reliability.stops`; a test on a shared machine allows ten.
+Two seconds are promised and measured by `python -m tests.reliability.stops`; a test on a machine that is busy allows a
+minute, which is less than what the states wait for.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tests.integration.test_main_job import balanced, options
 from tests.reliability.oracle import judge, read
 from tests.reliability.stops import STATES, Stage, own_server, stop
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 NO_REPORT = ("stdout closed", "nobody reads stdout")
 NO_STREAM = ("connecting:", "back-off")  # nothing was ever heard
 
@@ -109,4 +110,4 @@ def test_no_thread_is_left(tmp_path, closed_port, faults):
         capture.start()
         wait_until(lambda: sim.connections)
         capture.stop()
-    wait_until(lambda: set(threading.enumerate()) <= before, 60)
+    wait_until(lambda: set(threading.enumerate()) <= before)

@@ -129,7 +129,7 @@ def test_a_tmux_that_is_killed_ends_it_flushed(sim, tmp_path, ui, how):
         line = "exec " + shlex.join(command(sim, data, ui))
         tmux("new-session", "-d", "-x", "120", "-y", "40", line)
         pid = int(tmux("list-panes", "-F", "#{pane_pid}"))
-        wait_until(lambda: len(whole(sim)) > 30, 60)
+        wait_until(lambda: len(whole(sim)) > 30)
         tmux(how)
         wait_until(lambda: not Path(f"/proc/{pid}").exists())
         assert left_in_order(sim, data) == ("stopped by you" if ui else "stopped by SIGHUP")

@@ -172,7 +172,7 @@ def test_the_kernel_was_asked_to_sync_between_each_write_to_the_log_and_its_ackn
     done = subprocess.run(
         ["strace", "-o", trace, "-y", "-e", "trace=fsync,fdatasync,pwrite64,write",
          sys.executable, "-c", ACKNOWLEDGE, tmp_path / "data"],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     if "ptrace" in done.stderr:
         pytest.skip("this machine does not let strace trace")

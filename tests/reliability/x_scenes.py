@@ -141,7 +141,7 @@ def _dns_hangs(row: Row, monkeypatch: pytest.MonkeyPatch, _: Path) -> Iterator[S
     ends = threading.Event()
 
     def hang(_: int) -> tuple[str, int]:
-        ends.wait(60)
+        ends.wait(120)
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     with _simulated(row, faults=()) as made:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from tests.conftest import PATIENCE
+
 # Escape sequences and single control characters: CSI and OSC whole, of every other sequence its introducer.
 _SEQUENCE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[^\[\]]?|[\x00-\x1a\x1c-\x1f\x7f-\x9f]"
@@ -55,7 +57,7 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        self._reader.join(10)
+        self._reader.join(120)
         os.close(self._ours)
 
     def _read(self) -> None:
@@ -76,7 +78,7 @@ class Terminal:
         os.write(self._ours, keys.encode())
         return before
 
-    def wait_for(self, seen: str | Callable[[str], object], since: int = 0, seconds: float = 60.0) -> None:
+    def wait_for(self, seen: str | Callable[[str], object], since: int = 0, seconds: float = PATIENCE) -> None:
         """Wait until that was written after `since`."""
         found = seen if callable(seen) else (lambda text: seen in text)
         end = time.monotonic() + seconds

@@ -19,6 +19,7 @@ from core.filter import Mode, Wanted
 from core.post import Ref
 from core.settings import Settings, UiSettings
 from core.snapshot import Verdict
+from tests.conftest import PATIENCE
 from tests.ui import scenes
 from tui.actions import ACTIONS, BY_ID, Place
 from tui.app import Dashboard
@@ -46,7 +47,7 @@ def does(*ids: str):
     return lambda test: test
 
 
-async def until(condition, seconds=20.0):
+async def until(condition, seconds=PATIENCE):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "not true in time"
@@ -529,7 +530,7 @@ async def test_quit_flushes_and_leaves(key):
 async def test_quit_waits_for_no_job_however_many_hang():
     controls = scenes.FakeControls()
     hangs = threading.Event()
-    controls.archive.search = controls.archive.lookup = lambda *_: hangs.wait(60)
+    controls.archive.search = controls.archive.lookup = lambda *_: hangs.wait(120)
     app = app_with(controls)
     began = time.monotonic()
     async with app.run_test(size=(120, 40)) as pilot:

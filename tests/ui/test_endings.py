@@ -22,12 +22,11 @@ import pytest
 
 from core.simulator.options import SimulatorOptions
 from core.simulator.server import Simulator
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE, wait_until
 from tests.reliability.oracle import read
 
 QUESTION = re.compile(rb"\x1b\[(\d+);(\d+)H\x1b\[6n")
 ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE = 60.0
 
 
 class Terminal:
@@ -159,7 +158,7 @@ def test_a_terminal_that_takes_nothing_more_holds_up_neither_the_capture_nor_its
             lambda: b"LIVE" in on.seen and on.seen.count(b"\x1b[6n") > 12
         )  # frames are sent by now in any case
         before = consumed(tmp_path)
-        wait_until(lambda: consumed(tmp_path) > before + 1000, PATIENCE)  # nobody reads the terminal meanwhile
+        wait_until(lambda: consumed(tmp_path) > before + 1000)  # nobody reads the terminal meanwhile
         on.program.send_signal(signal.SIGTERM)
         assert on.program.wait(PATIENCE) == 0
     assert read(tmp_path).runs[-1].reason == "stopped by you"

@@ -76,7 +76,7 @@ def leave(terminal: Terminal) -> None:
             time.sleep(0.2)
         return terminal.process.poll() is not None
 
-    wait_until(gone, 60)
+    wait_until(gone)
 
 
 def test_every_hostile_post_is_shown_and_drives_no_terminal(tmp_path):
@@ -95,7 +95,7 @@ def test_every_hostile_post_is_shown_and_drives_no_terminal(tmp_path):
             since = terminal.press("\r")
             for line in strings:
                 id_ = json.loads(line.raw)["data"]["id"]
-                wait_until(lambda id_=id_, since=since: end_of_page(terminal, f"x:{id_}", since), 60)
+                wait_until(lambda id_=id_, since=since: end_of_page(terminal, f"x:{id_}", since))
                 since = terminal.press("\x1b[C")
             since = terminal.press(ESCAPE)
             terminal.press("G")

@@ -110,7 +110,7 @@ def test_a_conflict_is_refused_before_anything_starts(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BIEBER_TUI_")}
     done = subprocess.run(
         [sys.executable, "-m", "tui.cli", "demo", "--data-dir", str(data), "--set", "ui.keys.freeze=p"],
-        stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environment, timeout=60,
+        stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environment, timeout=120,
     )  # fmt: skip
     os.close(theirs)
     said = os.read(ours, 65536).decode()

@@ -83,5 +83,5 @@ def test_a_terminal_that_goes_away_flushes_and_ends(tmp_path, signals):
     os.close(terminal)
     for number in signals:
         program.send_signal(number)
-    assert program.wait(30) == 0
+    assert program.wait(120) == 0
     assert note.read_text() == "flushed"

@@ -71,7 +71,7 @@ def test_no_column_moves_in_tmux(tmp_path):
                 ["tmux", "-L", socket, "-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "30", "env", *given, *words],
                 env={**environment, "LC_ALL": "C.UTF-8"}, check=True,
             )  # fmt: skip
-            wait_until(lambda: AS_THEY_ARE in tmux("capture-pane", "-p"), 100)
+            wait_until(lambda: AS_THEY_ARE in tmux("capture-pane", "-p"))
             time.sleep(0.5)
             pane = tmux("capture-pane", "-p")
             lines = [line for line in pane.splitlines() if "│" in line]

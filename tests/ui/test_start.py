@@ -20,11 +20,11 @@ from core.owner import Owner
 from core.settings import Settings
 from core.simulator.options import SimulatorOptions
 from core.simulator.server import Simulator
-from tests.conftest import ROOT, wait_until
+from tests.conftest import PATIENCE, ROOT, wait_until
 from tests.integration.test_imports import POSTS, SETTINGS, bare, packages
 from tests.reliability.oracle import read
 from tests.reliability.terminal import Terminal as OwnTerminal  # one that can send signals
-from tests.ui.test_endings import PATIENCE, Terminal, terminal
+from tests.ui.test_endings import Terminal, terminal
 from tests.ui.test_pictures import dashboard
 from tui.app import Dashboard
 from tui.opening import Opening
@@ -240,7 +240,7 @@ def test_without_a_screen_a_signal_while_it_opens_ends_the_run_in_order_too(held
     )  # fmt: skip
     with ExitStack() as stack:
         stack.callback(program.kill)
-        wait_until(held.has_begun, PATIENCE)
+        wait_until(held.has_begun)
         for _ in range(2):
             program.send_signal(signal.SIGTERM)
         held.release()

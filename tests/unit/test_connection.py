@@ -274,7 +274,7 @@ def reading(connection, count):
     reader = threading.Thread(target=deliver, args=(connection, count))
     reader.start()
     yield reader
-    reader.join(10)
+    reader.join(120)
     assert not reader.is_alive()
 
 

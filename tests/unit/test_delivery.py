@@ -112,7 +112,7 @@ def test_a_stuck_sink_does_not_hold_up_the_stop(journal):
     session = journal.begin_session(0.0, "x")
     sink = ListSink()
     hang = threading.Event()
-    sink.write = lambda rows: hang.wait(60) and []
+    sink.write = lambda rows: hang.wait(120) and []
     desk = Desk(journal, sink)
     fill(journal, session, "1")
     desk.delivery.start()
@@ -166,7 +166,7 @@ def test_a_sink_that_is_down_keeps_its_own_words_when_it_is_closed_in_the_midst_
     def connect():
         calls.append(1)
         if len(calls) > 1:
-            sink.closed.wait(60)
+            sink.closed.wait(120)
             raise Unavailable("the connection was closed")
         raise Unavailable("connection refused")
 

@@ -408,12 +408,12 @@ def test_a_row_that_is_on_its_way_is_waited_for(filled):
     class Slow(DictSink):
         def write(self, rows):
             writing.set()
-            go_on.wait(30)
+            go_on.wait(120)
             return super().write(rows)
 
     sink = Slow({})
     with Running(filled, sink) as running:
-        assert writing.wait(30)
+        assert writing.wait(120)
         Forgetting(filled).ask("x", [("author", ANNA)], 1.0)
         wait_until(lambda: running.privacy.author(ANNA))
         assert len(ids(filled)) == 7

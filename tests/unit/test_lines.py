@@ -35,7 +35,7 @@ def test_large_items_fill_the_queue_by_their_bytes():
     time.sleep(0.05)
     assert len(queue) == 1
     assert queue.take(9, 0, 0) == [1]
-    waiting.join(10)
+    waiting.join(120)
     assert queue.take(9, 0, 0) == [2]
 
 
@@ -56,7 +56,7 @@ def test_closing_wakes_a_waiting_reader_and_keeps_what_was_taken():
     reader = threading.Thread(target=lambda: answers.append(queue.put(2)))
     reader.start()
     queue.close()
-    reader.join(10)
+    reader.join(120)
     assert answers == [False]
     assert queue.take(5, 0, 0) == [1]
     assert not queue.put(3)

@@ -254,7 +254,7 @@ def test_killed_in_a_step_every_post_is_here_or_removed_and_the_next_run_goes_on
         tally = journal.tallies()
     for nth in (1, 2, 3):
         command = [sys.executable, "-c", PROGRAM, str(tmp_path), f"{point}:{nth}"]
-        killed = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        killed = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert killed.stderr == f"killed at {point}\n"
         with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as db, db:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -302,7 +302,7 @@ def test_a_store_that_comes_later_is_told_what_it_will_never_get(journal):
     )
     assert "60 posts were removed" in events.recent()[0].text
     delivery.start()
-    assert settled.wait(30)
+    assert settled.wait(120)
     delivery.stop(time.monotonic() + 5)
     assert len(sink.taken) == 40
     assert delivery.status(100).behind == 0

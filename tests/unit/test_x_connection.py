@@ -64,6 +64,14 @@ def test_lines_are_handed_over_with_their_moment_and_then_the_moment_itself(stre
     assert stream.log.told[2:] == [("touch", NOW + 5, False)]
 
 
+def test_a_line_that_is_not_whole_yet_is_more_to_come(stream):
+    """Its post was sent before that moment, and would be missing."""
+    stream.connection.received(POST + b'{"da', stream.clock.now(), more=False)
+    assert stream.log.told[-1] == ("touch", NOW, True)
+    stream.connection.received(b'ta":1}\n', stream.clock.now(), more=False)
+    assert stream.log.told[-1] == ("touch", NOW, False)
+
+
 def test_an_announced_deletion_is_no_line_and_one_that_changes_nothing_is_nothing(stream):
     stream.connection.received(
         b'{"data":{"delete":{"tweet":{"id":"8"}}}}\r\n' + POST, stream.clock.now(), more=False

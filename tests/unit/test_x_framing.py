@@ -30,6 +30,16 @@ def test_lines_are_the_same_however_the_bytes_are_cut_into_chunks(pieces, places
     assert collected == [line.removesuffix(b"\r") for line in data.split(b"\n")[:-1]]
 
 
+def test_it_knows_whether_a_line_has_begun():
+    lines = Lines(longest=3, kept=3)
+    assert not lines.midway
+    for data, midway in ((b"a", True), (b"b\r", True), (b"\n", False), (b"a\nb", True), (b"\n\n", False)):
+        lines.feed(data)
+        assert lines.midway is midway
+    assert lines.feed(b"too long") == [b"too"]  # handed out: what follows of it never is
+    assert not lines.midway
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 1000])
 def test_cr_and_lf_in_two_chunks_end_one_line(size):
     data = b'{"a":1}\r\n\r\n{"b":2}\r\n'
