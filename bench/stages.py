@@ -41,7 +41,7 @@ POSTS = {"small": 30_000, "full": 6_000}
 ROUNDS = 3
 BATCH = 1000
 TERMS = (1, 10, 100, 1000)
-TOPIC: str = Settings.model_fields["topic"].default
+TOPIC = Settings().topic
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,23 +4,25 @@ A setting has one dotted name and three spellings: `x.base_url` is `[x] base_url
 `BIEBER_TUI_X__BASE_URL` in the environment and `--set x.base_url=...` on the command line. The command line
 wins over the environment, that over the profile, and that over the defaults written here.
 
-A secret may be given as itself or as a reference: `file:/run/secrets/x-token` is read when the
-settings are loaded.
+A setting is written as its type, what limits or reads it, what it is in words, and its default. `load` converts
+and refuses; the classes take what they are given. A secret may be given as itself or as a reference:
+`file:/run/secrets/x-token` is read when the settings are loaded.
 """
 
-from __future__ import annotations
+# Annotations are read here as they are, so there is no `from __future__ import annotations`.
 
 import os
 import re
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
+from msgspec import Meta, Struct, ValidationError, convert, field
 
 from core.errors import ConfigError
+from core.secret import SecretStr
 from core.units import parse_keep, parse_size
 
 ENV_PREFIX = "BIEBER_TUI_"
@@ -29,6 +31,8 @@ ENV_PREFIX = "BIEBER_TUI_"
 NOT_SETTINGS = frozenset({f"{ENV_PREFIX}CACHE", f"{ENV_PREFIX}CRASH", f"{ENV_PREFIX}PROFILE"})
 
 SEE_LIST = "`bieber-tui settings` lists every setting."
+_WORDS = {int: "a whole number", float: "a number", str: "a text"}
+_YES, _NO = ("true", "yes", "on", "1", "t", "y"), ("false", "no", "off", "0", "f", "n")
 
 
 def _path(written: str) -> Path:
@@ -39,133 +43,139 @@ def _path(written: str) -> Path:
         return Path(written)
 
 
-def _resolve(value: Any) -> Any:
-    """Read a secret that is given as `file:PATH`; anything else is the secret itself."""
-    if isinstance(value, str) and value.startswith("file:"):
+def _secret(value: Any) -> SecretStr | None:
+    """A secret, given as itself or as `file:PATH`."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError("it must be a text")
+    if value.startswith("file:"):
         path = _path(value.removeprefix("file:"))
         try:
-            return path.read_text(encoding="utf-8").strip()
+            return SecretStr(path.read_text(encoding="utf-8").strip())
         except OSError as error:
             raise ValueError(f"the secret's file {path} cannot be read: {error.strerror}") from error
-    return value
+    return SecretStr(value)
 
 
-def _keep(value: Any) -> Any:
+def _switch(value: Any) -> bool:
+    """True or false, as people write it."""
+    word = str(value).lower()
+    if word not in _YES + _NO:
+        raise ValueError("it must be true or false")
+    return word in _YES
+
+
+def _folder(value: Any) -> Path:
+    if not isinstance(value, str | Path):
+        raise ValueError("it must be the path of a folder")
+    return Path(value)
+
+
+def _keep(value: Any) -> str:
     """Refuse what `core.units.parse_keep` cannot read."""
-    if isinstance(value, str):
-        parse_keep(value)
-    return value
+    parse_keep(str(value))
+    return str(value)
 
 
-Secret = Annotated[SecretStr, BeforeValidator(_resolve)]
-Bytes = Annotated[int, BeforeValidator(parse_size)]
+Secret = Annotated[SecretStr | None, _secret]
+Switch = Annotated[bool, _switch]
+Folder = Annotated[Path, _folder]
+Bytes = Annotated[int, parse_size]
+Keep = Annotated[str, _keep]
 # What makes the address of a store a secret: user:password@, or an option that holds one.
 _PASSWORD = re.compile(r"://.*:.*@|[?&](tlsCertificateKeyFilePassword|authMechanismProperties)=", re.I | re.S)
 
 
-class _Section(BaseModel):
-    # hide_input_in_errors: a validation error that escapes as a traceback must not show what was put in.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    def __reduce__(self) -> NoReturn:
-        """Settings hold secrets in clear, so they are never written out by pickle."""
-        raise TypeError("settings hold secrets and cannot be pickled")
-
-
-class XSettings(_Section):
+class XSettings(Struct, frozen=True):
     """X's API, version 2."""
 
-    base_url: str = Field("https://api.x.com", description="where X's API answers")
-    bearer_token: Secret | None = Field(None, description="the app's bearer token")
-    consumer_key: Secret | None = Field(None, description="the app's key, exchanged for a bearer token")
-    consumer_secret: Secret | None = Field(None, description="the app's key's secret")
-    backfill: bool = Field(False, description="fill gaps from recent search; X bills what is fetched")
-    backfill_wait: float = Field(
-        45.0, ge=0, description="seconds from a gap's end until it is filled: search lags by half a minute"
-    )
-    backfill_overlap: float = Field(
-        7.0, ge=0, description="seconds before and after a gap that are fetched too: posts come out of order"
-    )
-    backfill_max_posts: int = Field(5000, ge=0, description="posts fetched for one gap at most")
-    backfill_max_posts_per_day: int = Field(20_000, ge=0, description="posts fetched in one day (UTC) at most")
-    backfill_pauses: bool = Field(False, description="fill pauses too")
-    stall_after: float = Field(22.0, gt=0, description="seconds without a byte until the stream counts as stalled")
-    connect_timeout: float = Field(10.0, gt=0, description="seconds to wait for a connection and its answer")
+    base_url: Annotated[str, "where X's API answers"] = "https://api.x.com"
+    bearer_token: Annotated[Secret, "the app's bearer token"] = None
+    consumer_key: Annotated[Secret, "the app's key, exchanged for a bearer token"] = None
+    consumer_secret: Annotated[Secret, "the app's key's secret"] = None
+    backfill: Annotated[Switch, "fill gaps from recent search; X bills what is fetched"] = False
+    backfill_wait: Annotated[
+        float, Meta(ge=0), "seconds from a gap's end until it is filled: search lags by half a minute"
+    ] = 45.0
+    backfill_overlap: Annotated[
+        float, Meta(ge=0), "seconds before and after a gap that are fetched too: posts come out of order"
+    ] = 7.0
+    backfill_max_posts: Annotated[int, Meta(ge=0), "posts fetched for one gap at most"] = 5000
+    backfill_max_posts_per_day: Annotated[int, Meta(ge=0), "posts fetched in one day (UTC) at most"] = 20_000
+    backfill_pauses: Annotated[Switch, "fill pauses too"] = False
+    stall_after: Annotated[float, Meta(gt=0), "seconds without a byte until the stream counts as stalled"] = 22.0
+    connect_timeout: Annotated[float, Meta(gt=0), "seconds to wait for a connection and its answer"] = 10.0
 
 
-class JournalSettings(_Section):
+class JournalSettings(Struct, frozen=True):
     """The local file that every post lands in first."""
 
-    scope: Literal["matched", "all"] = Field("matched", description="keep matched posts, or all consumed ones")
-    batch_size: int = Field(1000, ge=1, le=100_000, description="posts in one transaction at most")
-    batch_age: float = Field(0.1, ge=0.001, le=10, description="seconds that a post waits for its batch at most")
-    min_free: Bytes = Field(
-        200_000_000, ge=0, description="warn when the disk has less free; at a tenth of it the disk counts as full"
+    scope: Annotated[Literal["matched", "all"], "keep matched posts, or all consumed ones"] = "matched"
+    batch_size: Annotated[int, Meta(ge=1, le=100_000), "posts in one transaction at most"] = 1000
+    batch_age: Annotated[float, Meta(ge=0.001, le=10), "seconds that a post waits for its batch at most"] = 0.1
+    min_free: Annotated[Bytes, "warn when the disk has less free; at a tenth of it the disk counts as full"] = (
+        200_000_000
     )
-    when_full: Literal["stop", "pause"] = Field(
-        "stop", description="when the disk is full: end with exit code 4, or close the stream until there is room"
-    )
-    keep: Annotated[str, BeforeValidator(_keep)] = Field(
-        "all",
-        description="how long posts stay here: all, 90d, 10GB, or 90d or 10GB; never before the store has them",
-    )
+    when_full: Annotated[
+        Literal["stop", "pause"],
+        "when the disk is full: end with exit code 4, or close the stream until there is room",
+    ] = "stop"
+    keep: Annotated[
+        Keep, "how long posts stay here: all, 90d, 10GB, or 90d or 10GB; never before the store has them"
+    ] = "all"
 
 
-class MongodbSettings(_Section):
+class MongodbSettings(Struct, frozen=True):
     """The MongoDB store."""
 
-    collection: str = Field("posts", min_length=1, description="collection that the posts go to")
-    raw: bool = Field(False, description="store the raw line too")
-    batch_size: int = Field(1000, ge=1, le=10_000, description="documents in one insert at most")
-    timeout: float = Field(5.0, gt=0, description="seconds to wait for the server")
+    collection: Annotated[str, Meta(min_length=1), "collection that the posts go to"] = "posts"
+    raw: Annotated[Switch, "store the raw line too"] = False
+    batch_size: Annotated[int, Meta(ge=1, le=10_000), "documents in one insert at most"] = 1000
+    timeout: Annotated[float, Meta(gt=0), "seconds to wait for the server"] = 5.0
 
 
-class MatchSettings(_Section):
+class MatchSettings(Struct, frozen=True):
     """The local filter."""
 
-    quoted: bool = Field(False, description="let the text of a quoted post match too")
+    quoted: Annotated[Switch, "let the text of a quoted post match too"] = False
 
 
-class PrivacySettings(_Section):
+class PrivacySettings(Struct, frozen=True):
     """Who is in the data (docs/privacy.md)."""
 
-    pseudonymise: bool = Field(False, description="store and show people under pseudonyms; from the first post on")
-    key: Secret | None = Field(
-        None, description="the pseudonyms' key, 32 characters; without, a file beside profiles"
-    )
+    pseudonymise: Annotated[Switch, "store and show people under pseudonyms; from the first post on"] = False
+    key: Annotated[Secret, "the pseudonyms' key, 32 characters; without, a file beside profiles"] = None
 
 
-class LogSettings(_Section):
+class LogSettings(Struct, frozen=True):
     """The log of a headless run."""
 
-    format: Literal["text", "json"] = Field("text", description="lines for people, or JSON objects")
-    summary_every: float = Field(10.0, gt=0, description="seconds between two summary lines")
+    format: Annotated[Literal["text", "json"], "lines for people, or JSON objects"] = "text"
+    summary_every: Annotated[float, Meta(gt=0), "seconds between two summary lines"] = 10.0
 
 
-class UiSettings(_Section):
+class UiSettings(Struct, frozen=True):
     """The dashboard."""
 
-    theme: str = Field("bieber", description="a theme of the dashboard or of Textual")
-    fps: int = Field(10, ge=1, le=60, description="how often the feed is painted per second at most")
-    feed_size: int = Field(5000, ge=100, le=100_000, description="posts that the feed holds in memory")
-    keymap: Literal["default", "vim", "emacs"] = Field("default", description="set of keys: default, vim, emacs")
-    keys: dict[str, str | list[str]] = Field({}, description="keys of an action: ui.keys.freeze=f,space")
-    ascii: bool = Field(False, description="draw borders, plots and signs with ASCII characters only")
-    animation: bool = Field(True, description="let scrolling glide; false for slow links and quiet screens")
+    theme: Annotated[str, "a theme of the dashboard or of Textual; without, the one last chosen"] = ""
+    fps: Annotated[int, Meta(ge=1, le=60), "how often the feed is painted per second at most"] = 10
+    feed_size: Annotated[int, Meta(ge=100, le=100_000), "posts that the feed holds in memory"] = 5000
+    keymap: Annotated[Literal["default", "vim", "emacs"], "set of keys: default, vim, emacs"] = "default"
+    keys: Annotated[dict[str, str | list[str]], "keys of an action: ui.keys.freeze=f,space"] = {}
+    ascii: Annotated[Switch, "draw borders, plots and signs with ASCII characters only"] = False
+    animation: Annotated[Switch, "let scrolling glide; false for slow links and quiet screens"] = True
 
 
-class Settings(_Section):
+class Settings(Struct, frozen=True):
     """All settings of a capture. Frozen: a running capture changes its query by a command, not here."""
 
-    source: str = Field("x", description="where posts come from")
-    keywords: str = Field('"justin bieber"', description="what to capture; X gets it as a rule")
-    topic: str = Field("music OR #music", description="which of the captured posts to keep")
-    store: Secret | None = Field(
-        None, description="mongodb:// or mongodb+srv:// address; the journal alone without"
-    )
-    data_dir: Path = Field(
-        default_factory=lambda: platformdirs.user_data_path("bieber-tui", appauthor=False),
-        description="the folder of the journal",
+    source: Annotated[str, "where posts come from"] = "x"
+    keywords: Annotated[str, "what to capture; X gets it as a rule"] = '"justin bieber"'
+    topic: Annotated[str, "which of the captured posts to keep"] = "music OR #music"
+    store: Annotated[Secret, "mongodb:// or mongodb+srv:// address; the journal alone without"] = None
+    data_dir: Annotated[Folder, "the folder of the journal"] = field(
+        default_factory=lambda: platformdirs.user_data_path("bieber-tui", appauthor=False)
     )
     x: XSettings = XSettings()
     journal: JournalSettings = JournalSettings()
@@ -174,6 +184,15 @@ class Settings(_Section):
     privacy: PrivacySettings = PrivacySettings()
     log: LogSettings = LogSettings()
     ui: UiSettings = UiSettings()
+
+
+_SECTIONS: dict[str, Any] = {
+    name: kind for name, kind in Settings.__annotations__.items() if isinstance(kind, type)
+}
+# Every setting by its dotted name: its type, annotated with what limits or reads it and, at last, its words.
+_SETTINGS: dict[str, Any] = {
+    name: kind for name, kind in Settings.__annotations__.items() if name not in _SECTIONS
+} | {f"{section}.{name}": kind for section, of in _SECTIONS.items() for name, kind in of.__annotations__.items()}
 
 
 def config_dir() -> Path:
@@ -190,9 +209,18 @@ def _profile_path(name: str | None) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """The settings of a profile by their dotted names."""
     import tomllib  # noqa: PLC0415 - most runs have no profile
 
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return _flat(tomllib.loads(path.read_text(encoding="utf-8")))
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A table of tables as one, with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
 
 
 def open_secrets(profile: str | None) -> str:
@@ -203,11 +231,7 @@ def open_secrets(profile: str | None) -> str:
         found = _read(path) if mode & 0o077 else {}
     except (OSError, ValueError, RecursionError):
         return ""
-    flat = {name: value for name, value in found.items() if not isinstance(value, dict)}
-    for section, values in found.items():
-        if isinstance(values, dict):
-            flat |= {f"{section}.{name}": value for name, value in values.items()}
-    if not any(map(_gives_away, flat, flat.values())):
+    if not any(map(_gives_away, found, found.values())):
         return ""
     return f"the profile {path} holds a secret and others can read it (mode {mode:04o}): chmod 600 {path}"
 
@@ -230,52 +254,33 @@ def _profile(name: str | None) -> dict[str, Any]:
         ) from None
 
 
-def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid upon `base`, section by section."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, Mapping) else value
-    return merged
+def _owner(name: str) -> str:
+    """The setting of that dotted name, or of which it is an entry (ui.keys.freeze); empty when there is none."""
+    if name in _SETTINGS:
+        return name
+    table = name.rpartition(".")[0]
+    return table if get_origin(_kind(table)) is dict else ""
 
 
-def _inner(field: FieldInfo) -> type[_Section] | None:
-    """The section that a field holds; None when it is a setting itself."""
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, _Section) else None
-
-
-def _is_setting(section: str, field: str, entry: str = "") -> bool:
-    """Whether `section`, `section.field`, or `section.field.entry` of a field that is a table, names a setting."""
-    known = Settings.model_fields.get(section)
-    if known is None:
-        return False
-    inner = _inner(known)
-    if inner is None:
-        return not field
-    return field in inner.model_fields and (not entry or isinstance(inner.model_fields[field].default, dict))
+def _kind(name: str) -> Any:
+    """The bare type of a setting; None when there is none of that name."""
+    return _SETTINGS[name].__origin__ if name in _SETTINGS else None
 
 
 def read_environment(environ: Mapping[str, str] = os.environ) -> tuple[dict[str, Any], list[str]]:
-    """The settings that the environment gives, by section, and the variables with our prefix that name none.
+    """The settings that the environment gives, by dotted name, and the variables with our prefix that name none.
 
     `BIEBER_TUI_X__BASE_URL` is x.base_url. An empty variable counts as not set.
     """
     values: dict[str, Any] = {}
     unknown: list[str] = []
     for variable, value in sorted(environ.items()):
-        if not variable.startswith(ENV_PREFIX) or variable in NOT_SETTINGS or not value:
-            continue
-        section, _, rest = variable.removeprefix(ENV_PREFIX).lower().partition("__")
-        field, _, entry = rest.partition("__")
-        if not _is_setting(section, field, entry):
-            unknown.append(variable)
-        elif entry:
-            values.setdefault(section, {}).setdefault(field, {})[entry] = value
-        elif field:
-            values.setdefault(section, {})[field] = value
-        else:
-            values[section] = value
+        if variable.startswith(ENV_PREFIX) and variable not in NOT_SETTINGS and value:
+            name = variable.removeprefix(ENV_PREFIX).lower().replace("__", ".")
+            if _owner(name):
+                values[name] = value
+            else:
+                unknown.append(variable)
     return values, unknown
 
 
@@ -283,39 +288,60 @@ def load(overrides: Mapping[str, Any] | None = None, profile: str | None = None)
     """The settings of this run.
 
     `overrides` maps dotted names to values (strings are converted), as `--set` gives them.
-    Raises ConfigError naming the setting, the value's fault and the three spellings.
+    Raises ConfigError naming every setting that is wrong, its fault and the three spellings.
     """
-    nested: dict[str, Any] = {}
-    for dotted, value in (overrides or {}).items():
-        place = nested
-        *sections, last = dotted.split(".")
-        for section in sections:
-            place = place.setdefault(section, {})
-            if not isinstance(place, dict):
-                raise ConfigError(f"there is no setting {dotted!r}", SEE_LIST)
-        place[last] = value
-    values = _merge(_profile(profile), read_environment()[0])
+    given = _profile(profile) | read_environment()[0] | dict(overrides or {})
+    values: dict[str, dict[str, Any]] = {section: {} for section in ("", *_SECTIONS)}
+    faults: dict[str, str] = {}
+    for name, value in given.items():
+        owner = _owner(name)
+        section, _, last = owner.rpartition(".")
+        try:
+            if not owner:
+                faults[name] = f"there is no setting {name!r}"
+            elif owner == name:
+                values[section][last] = _converted(_SETTINGS[owner], value)
+            else:
+                entry = {name.removeprefix(f"{owner}."): value}
+                values[section].setdefault(last, {}).update(_converted(_SETTINGS[owner], entry))
+        except ValueError as error:  # msgspec's too
+            faults[name] = f"the setting {name!r} is wrong: {error}"
+    if faults:
+        first = next(iter(faults))
+        variable = ENV_PREFIX + first.upper().replace(".", "__")
+        raise ConfigError(
+            "; ".join(faults.values()),
+            f"It is given by --set {first}=…, by the variable {variable} or in a profile. {SEE_LIST}",
+        )
+    return Settings(**values.pop(""), **{name: _SECTIONS[name](**inner) for name, inner in values.items()})
+
+
+def _converted(kind: Any, value: Any) -> Any:
+    """A value as its setting wants it. Raises ValueError in words, never with the value: it may be a secret."""
+    for read in kind.__metadata__:
+        if callable(read):
+            return read(value)
     try:
-        return Settings(**_merge(values, nested))
-    except ValidationError as error:
-        raise _explain(error) from None
+        return convert(value, kind, strict=False)
+    except ValidationError:
+        raise ValueError(f"it must be {_allowed(kind)}") from None
 
 
-def _explain(error: ValidationError) -> ConfigError:
-    """The faults of the settings in words, never with a value (it may be a secret), and what to do."""
-    faults = []
-    for fault in error.errors(include_input=False, include_url=False):
-        name = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            faults.append(f"there is no setting {name!r}")
-        else:
-            faults.append(f"the setting {name!r} is wrong: {fault['msg']}")
-    first = ".".join(str(part) for part in error.errors()[0]["loc"])
-    variable = ENV_PREFIX + first.upper().replace(".", "__")
-    return ConfigError(
-        "; ".join(faults),
-        f"It is given by --set {first}=…, by the variable {variable} or in a profile. {SEE_LIST}",
-    )
+def _allowed(kind: Any) -> str:
+    """What a value may be, in words."""
+    if get_origin(kind.__origin__) is Literal:
+        return " or ".join(get_args(kind.__origin__))
+    words = _WORDS.get(kind.__origin__, "a text or a list of texts")
+    for limit in kind.__metadata__:
+        if not isinstance(limit, Meta):
+            continue
+        if limit.ge is not None:
+            words += f" from {limit.ge} " + ("up" if limit.le is None else f"to {limit.le}")
+        if limit.gt is not None:
+            words += f" above {limit.gt}"
+        if limit.min_length:
+            words += " that is not empty"
+    return words
 
 
 def refuse_secrets(overrides: Mapping[str, Any]) -> None:
@@ -344,27 +370,13 @@ def _gives_away(name: str, value: Any) -> bool:
 
 
 def _is_secret(name: str) -> bool:
-    section, _, field = name.partition(".")
-    known = Settings.model_fields.get(section)
-    if known is not None and field:
-        inner = _inner(known)
-        known = inner.model_fields.get(field) if inner else None
-    return known is not None and known.annotation == Secret | None
+    return bool(_kind(name) == SecretStr | None)
 
 
 def describe() -> list[tuple[str, str, str]]:
     """Every setting as (dotted name, default in words, description), in the order of this file."""
-    rows: list[tuple[str, str, str]] = []
-
-    def walk(model: type[BaseModel], prefix: str) -> None:
-        for name, field in model.model_fields.items():
-            if (inner := _inner(field)) is not None:
-                walk(inner, f"{prefix}{name}.")
-            else:
-                default = "platform's data folder" if field.default_factory else field.default
-                rows.append(
-                    (prefix + name, "" if default in (None, {}) else str(default), field.description or "")
-                )
-
-    walk(Settings, "")
+    rows = []
+    for name, kind in _SETTINGS.items():
+        default = "platform's data folder" if name == "data_dir" else attrgetter(name)(Settings())
+        rows.append((name, "" if default in (None, {}) else str(default), kind.__metadata__[-1]))
     return rows

@@ -24,10 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ["TEXTUAL_ANIMATIONS"] = "none"
 
-from pydantic import SecretStr  # noqa: E402
 from rich.cells import cell_len  # noqa: E402
 
 from core.capture import Capture  # noqa: E402
+from core.secret import SecretStr  # noqa: E402
 from core.settings import Settings, UiSettings, XSettings  # noqa: E402
 from core.simulator.options import SimulatorOptions  # noqa: E402
 from core.simulator.server import Simulator  # noqa: E402

@@ -19,6 +19,7 @@ from typing import Any
 
 from core.clock import SystemClock
 from core.health import RateLimit, SourceState
+from core.secret import SecretStr
 from core.settings import XSettings
 from core.sources.x.source import XSource
 from tests.conftest import PATIENCE
@@ -284,4 +285,4 @@ class Running:
 
 def settings(server: ScriptedX | str, **more: Any) -> XSettings:
     url = server if isinstance(server, str) else server.url
-    return XSettings(**{"base_url": url, "bearer_token": TOKEN, "connect_timeout": 5.0, **more})
+    return XSettings(**{"base_url": url, "bearer_token": SecretStr(TOKEN), "connect_timeout": 5.0, **more})

@@ -34,9 +34,7 @@ class View:
         self.memory = self._written = memory
         self.zoomed = ""
         # What the user set for this run is stronger than what he chose in an earlier one.
-        self.wanted_theme = (
-            settings.theme if "theme" in settings.model_fields_set else memory.theme or settings.theme
-        )
+        self.wanted_theme = settings.theme or memory.theme or THEMES[0]
 
     def start(self) -> None:
         """Read the feed as it was read."""

@@ -11,6 +11,8 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from core.archive import Found, Record
 from core.capture import Capture
 from core.errors import BieberTuiError
@@ -35,7 +37,7 @@ class Player:
         """
         parse_topic(settings.topic)
         self._recording = recording
-        self._settings = settings.model_copy(update={"store": None})
+        self._settings = structs.replace(settings, store=None)
         self._ends = ends
         self._folder = tempfile.TemporaryDirectory(prefix="bieber-tui-replay-")
         self._pass = 0
@@ -50,7 +52,7 @@ class Player:
         self._pass += 1
         playback = Playback(self._recording, self._clock, self._at_end)
         folder = Path(self._folder.name) / f"pass-{self._pass}"
-        settings = self._settings.model_copy(update={"data_dir": folder})
+        settings = structs.replace(self._settings, data_dir=folder)
         return playback, Capture.open(settings, clock=self._clock, source=playback)
 
     def start(self) -> None:
@@ -84,7 +86,7 @@ class Player:
         wanted = parse_topic(topic)
         if parse_keywords(keywords).text != self.capture.snapshot().keywords:
             self._playback.change_keywords(keywords)
-        self._settings = self._settings.model_copy(update={"topic": wanted.text})
+        self._settings = structs.replace(self._settings, topic=wanted.text)
         self._again(self._clock.now())
 
     def stop(self) -> None:

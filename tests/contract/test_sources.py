@@ -21,6 +21,7 @@ from core.errors import SourceRefused, Undecodable
 from core.health import SourceState
 from core.post import Post
 from core.pseudonyms import Pseudonyms
+from core.secret import SecretStr
 from core.settings import Settings, XSettings
 from core.simulator.options import BEARER_TOKEN, SimulatorOptions
 from core.simulator.server import Simulator
@@ -77,7 +78,7 @@ class XHarness:
         self._simulator.start()
 
     def source(self) -> Source:
-        x = XSettings(base_url=self._simulator.url, bearer_token=BEARER_TOKEN)
+        x = XSettings(base_url=self._simulator.url, bearer_token=SecretStr(BEARER_TOKEN))
         return create("x", Settings(x=x), "bieber")
 
     def send(self, line: bytes) -> None:
@@ -97,7 +98,9 @@ class XHarness:
         self.close()
         self._simulator = Simulator(SimulatorOptions(rate=0, posts=250, payload="small"))
         self._simulator.start()
-        x = XSettings(base_url=self._simulator.url, bearer_token=BEARER_TOKEN, backfill=True, backfill_overlap=0)
+        x = XSettings(
+            base_url=self._simulator.url, bearer_token=SecretStr(BEARER_TOKEN), backfill=True, backfill_overlap=0
+        )
         source = create("x", Settings(x=x), "bieber")
         with Run(source, Tape()):
             wait_until(lambda: self._simulator.finished)

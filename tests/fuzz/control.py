@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from core.errors import QueryError, SourceRefused
+from core.secret import SecretStr
 from core.settings import XSettings
 from core.sources.x.answers import Ending, Failed, in_stream, of_http, rate_limit
 from core.sources.x.auth import Credentials
@@ -60,7 +61,7 @@ def told_apart(line: bytes, value: Any) -> None:
 
 def token(body: bytes) -> None:
     """A token, or Failed."""
-    credentials = Credentials(XSettings(consumer_key="key", consumer_secret="secret"))
+    credentials = Credentials(XSettings(consumer_key=SecretStr("key"), consumer_secret=SecretStr("secret")))
     try:
         found = credentials.token(lambda *_: body)
     except Failed as failure:

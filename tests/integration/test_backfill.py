@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from core.capture import Capture
+from core.secret import SecretStr
 from core.settings import Settings, XSettings
 from core.simulator.options import SimulatorOptions
 from core.simulator.posts import snowflake

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from pydantic import SecretStr
+from msgspec import structs
 
 from core import check
 from core.capture import Capture
 from core.errors import QueryError
-from core.settings import Settings, XSettings
+from core.secret import SecretStr
+from core.settings import MongodbSettings, Settings, XSettings
 from core.simulator.options import SimulatorOptions
 from core.simulator.server import Simulator
 from tests.conftest import wait_until
@@ -96,8 +97,8 @@ def test_check_finds_everything_well(capsys, tmp_path, monkeypatch):
 
 def test_check_names_what_to_mend(tmp_path, closed_port):
     with Simulator(SimulatorOptions()) as sim:
-        refused = settings_for(sim, tmp_path).model_copy(
-            update={"x": XSettings(base_url=sim.url, bearer_token=SecretStr("wrong"))}
+        refused = structs.replace(
+            settings_for(sim, tmp_path), x=XSettings(base_url=sim.url, bearer_token=SecretStr("wrong"))
         )
         marks = {finding.thing: finding for finding in check.findings(refused)}
         assert marks["source"].exit_code == 3
@@ -106,7 +107,7 @@ def test_check_names_what_to_mend(tmp_path, closed_port):
         x=XSettings(base_url=f"http://127.0.0.1:{closed_port}", bearer_token=SecretStr("t")),
         store=SecretStr(f"mongodb://127.0.0.1:{closed_port}/x"),
         data_dir=tmp_path,
-        mongodb={"timeout": 0.3},
+        mongodb=MongodbSettings(timeout=0.3),
     )
     marks = {finding.thing: finding.mark for finding in check.findings(away)}
     assert marks["source"] is marks["store"] is check.Mark.WARNING

@@ -25,15 +25,8 @@ TWEEPY = {
     "certifi",
     "charset_normalizer",
 }
-SETTINGS = {
-    "pydantic",
-    "pydantic_core",
-    "annotated_types",
-    "typing_extensions",
-    "typing_inspection",
-    "platformdirs",
-}
-POSTS = {"msgspec"}
+SETTINGS = {"platformdirs"}
+POSTS = {"msgspec", "typing_extensions"}
 
 TELL = "import sys; sys.stderr.write('LOADED ' + repr(sorted(sys.modules)) + '\\n')"
 

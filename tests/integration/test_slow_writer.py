@@ -19,6 +19,7 @@ from core.capture import Capture
 from core.counters import Counters
 from core.journal import Journal
 from core.lines import LineQueue
+from core.secret import SecretStr
 from core.settings import Settings, UiSettings, XSettings
 from core.simulator.options import BEARER_TOKEN, SimulatorOptions
 from core.simulator.server import Simulator
@@ -54,7 +55,7 @@ def hand(monkeypatch) -> Iterator[Hand]:
 
 
 def capture_of(sim: Simulator, folder: Path) -> Capture:
-    x = XSettings(base_url=sim.url, bearer_token=BEARER_TOKEN)
+    x = XSettings(base_url=sim.url, bearer_token=SecretStr(BEARER_TOKEN))
     return Capture.open(
         Settings(x=x, keywords="bieber", topic="music", data_dir=folder, ui=UiSettings(feed_size=1000))
     )

@@ -14,9 +14,9 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
-from pydantic import SecretStr
 
 from core.capture import Capture
+from core.secret import SecretStr
 from core.settings import MongodbSettings, Settings, XSettings
 from core.simulator.options import SimulatorOptions
 from core.simulator.server import Simulator

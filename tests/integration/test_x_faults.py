@@ -19,6 +19,7 @@ from core.events import EventLog
 from core.health import SourceState
 from core.journal import GapMark
 from core.lines import LineQueue
+from core.secret import SecretStr
 from core.settings import XSettings
 from core.simulator.faults import FAULTS
 from core.simulator.options import BEARER_TOKEN
@@ -123,7 +124,12 @@ def test_fault(
     outlet = Watched(clock)
     with stage(row, monkeypatch, tmp_path) as server:
         x = XSettings(
-            **{"base_url": server.url, "bearer_token": BEARER_TOKEN, "stall_after": 1.0, "connect_timeout": 1.0}
+            **{
+                "base_url": server.url,
+                "bearer_token": SecretStr(BEARER_TOKEN),
+                "stall_after": 1.0,
+                "connect_timeout": 1.0,
+            }
             | row.settings
         )
         source = XSource(x, row.keywords, clock=clock, random=lambda: 1.0)

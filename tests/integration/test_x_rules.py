@@ -9,6 +9,7 @@ import pytest
 from core.capture import Capture
 from core.errors import QueryError, SourceRefused, Unavailable
 from core.health import SourceState
+from core.secret import SecretStr
 from core.settings import Settings, XSettings
 from core.simulator.options import BEARER_TOKEN, SimulatorOptions
 from core.simulator.server import Simulator
@@ -273,7 +274,7 @@ def test_posts_of_other_rules_are_consumed_and_filtered_out_though_they_are_abou
     with Simulator(SimulatorOptions(posts=0)) as sim:
         sim.add_rule("cats", tag="somebody else")
         theirs = sim.rules[0]["id"]
-        x = XSettings(base_url=sim.url, bearer_token=BEARER_TOKEN)
+        x = XSettings(base_url=sim.url, bearer_token=SecretStr(BEARER_TOKEN))
         capture = Capture.open(Settings(x=x, keywords="bieber", topic="music", data_dir=tmp_path))
         capture.start()
         wait_for(lambda: len(sim.rules) == 2 and capture.snapshot().health[0].state.connected)

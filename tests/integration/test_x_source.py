@@ -10,6 +10,7 @@ import pytest
 
 from core.errors import SourceRefused
 from core.health import RateLimit, SourceState
+from core.secret import SecretStr
 from core.settings import XSettings
 from core.sources.x.source import XSource
 from tests.x_server import (
@@ -240,7 +241,7 @@ def test_an_error_of_the_outlet_is_not_taken_for_one_of_the_network(x):
 
 
 def test_the_key_and_secret_are_exchanged_for_a_token(x):
-    pair = XSettings(base_url=x.url, consumer_key="k:ey", consumer_secret="s/ecret")
+    pair = XSettings(base_url=x.url, consumer_key=SecretStr("k:ey"), consumer_secret=SecretStr("s/ecret"))
     with Running(XSource(pair, "bieber"), Tape()) as running:
         wait_for(lambda: running.tape.said(SourceState.LIVE))
     exchange = x.requests[0]
@@ -252,7 +253,7 @@ def test_the_key_and_secret_are_exchanged_for_a_token(x):
 
 def test_an_exchanged_token_that_x_forgot_is_exchanged_once_more(x):
     x.scripts += [answers("401 Unauthorized", {"title": "Unauthorized", "status": 401})] * 2
-    pair = XSettings(base_url=x.url, consumer_key="key", consumer_secret="secret")
+    pair = XSettings(base_url=x.url, consumer_key=SecretStr("key"), consumer_secret=SecretStr("secret"))
     with Running(XSource(pair, "bieber"), Tape()) as running:
         error = running.ended()
     assert isinstance(error, SourceRefused)

@@ -17,6 +17,7 @@ from core.events import EventLog
 from core.health import SourceState
 from core.journal import GapMark
 from core.lines import LineQueue
+from core.secret import SecretStr
 from core.settings import XSettings
 from core.sources.x.memory import Left, Memory
 from core.sources.x.source import XSource
@@ -146,7 +147,9 @@ def test_stops_at_once_during_a_request_for_rules(x):
 
 def test_stops_at_once_during_the_token_exchange(x):
     x.token_scripts.append(silent)
-    pair = XSettings(base_url=x.url, consumer_key="k", consumer_secret="s", connect_timeout=60)
+    pair = XSettings(
+        base_url=x.url, consumer_key=SecretStr("k"), consumer_secret=SecretStr("s"), connect_timeout=60
+    )
     with Running(XSource(pair, "bieber"), Tape()) as running:
         wait_for(lambda: bool(x.requests))
         stop_and_check(running, set())
@@ -268,7 +271,9 @@ def test_no_secret_is_in_any_message_report_or_log(x, caplog):
     rejects = [lambda w: w.answer(b'{"title":"Unauthorized"}', status="401 Unauthorized")] * 4
     for x_settings in (
         settings(x),
-        XSettings(base_url=x.url, consumer_key="KEY-UNSEEN", consumer_secret="SECRET-UNSEEN"),
+        XSettings(
+            base_url=x.url, consumer_key=SecretStr("KEY-UNSEEN"), consumer_secret=SecretStr("SECRET-UNSEEN")
+        ),
     ):
         x.scripts.extend(rejects[:2])
         source = XSource(x_settings, "bieber")
@@ -296,11 +301,11 @@ def test_no_secret_is_in_any_message_report_or_log(x, caplog):
     ("given", "names"),
     [
         ({}, ["BEARER_TOKEN", "CONSUMER_KEY", "CONSUMER_SECRET", "Keys and tokens", "bieber-tui demo"]),
-        ({"consumer_key": "k"}, ["BIEBER_TUI_X__CONSUMER_SECRET"]),
-        ({"consumer_secret": "s"}, ["BIEBER_TUI_X__CONSUMER_KEY"]),
-        ({"bearer_token": "two words"}, ["BIEBER_TUI_X__BEARER_TOKEN"]),
-        ({"bearer_token": "t", "base_url": "ftp://x"}, ["x.base_url"]),
-        ({"bearer_token": "t", "base_url": "http://x:port"}, ["x.base_url"]),
+        ({"consumer_key": SecretStr("k")}, ["BIEBER_TUI_X__CONSUMER_SECRET"]),
+        ({"consumer_secret": SecretStr("s")}, ["BIEBER_TUI_X__CONSUMER_KEY"]),
+        ({"bearer_token": SecretStr("two words")}, ["BIEBER_TUI_X__BEARER_TOKEN"]),
+        ({"bearer_token": SecretStr("t"), "base_url": "ftp://x"}, ["x.base_url"]),
+        ({"bearer_token": SecretStr("t"), "base_url": "http://x:port"}, ["x.base_url"]),
     ],
 )
 def test_missing_or_wrong_settings_are_named_before_anything_connects(given, names):

@@ -13,7 +13,8 @@ from contextlib import ExitStack
 import pytest
 
 from core.capture import Capture
-from core.settings import Settings
+from core.secret import SecretStr
+from core.settings import MongodbSettings, Settings, XSettings
 from core.simulator.server import Simulator
 from tests.conftest import wait_until
 from tests.integration.test_main_job import balanced, options
@@ -102,9 +103,9 @@ def test_no_thread_is_left(tmp_path, closed_port, faults):
     with Simulator(options(rate=100, faults=faults)) as sim:
         settings = Settings(
             data_dir=tmp_path,
-            store=f"mongodb://127.0.0.1:{closed_port}/x",
-            x={"base_url": sim.url, "bearer_token": sim.options.tokens[0]},
-            mongodb={"timeout": 1.0},
+            store=SecretStr(f"mongodb://127.0.0.1:{closed_port}/x"),
+            x=XSettings(base_url=sim.url, bearer_token=SecretStr(sim.options.tokens[0])),
+            mongodb=MongodbSettings(timeout=1.0),
         )
         capture = Capture.open(settings)
         capture.start()

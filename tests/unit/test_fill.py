@@ -13,6 +13,7 @@ from core.events import EventLog
 from core.fill import ROOMY, Filler
 from core.journal import Journal, PageMark
 from core.lines import LineQueue
+from core.secret import SecretStr
 from core.settings import Settings, XSettings
 from core.snapshot import Gap
 from core.sources import create
@@ -28,7 +29,9 @@ def queue():
 
 @pytest.fixture
 def filler(tmp_path, queue):
-    source = create("x", Settings(data_dir=tmp_path, x=XSettings(bearer_token="t", backfill=True)), "bieber")
+    source = create(
+        "x", Settings(data_dir=tmp_path, x=XSettings(bearer_token=SecretStr("t"), backfill=True)), "bieber"
+    )
     clock = SystemClock()
     with Journal(tmp_path) as journal:
         yield Filler(source, journal, queue, EventLog(clock), clock, lambda: None)

@@ -23,7 +23,7 @@ from core.post import Post
 from core.privacy import Privacy
 from core.query import parse_topic
 from core.rates import RateHistory
-from core.settings import Settings
+from core.settings import JournalSettings, MatchSettings, Settings
 from core.snapshot import Verdict
 from core.sources import people
 from core.windows import Windows
@@ -56,7 +56,7 @@ class Desk:
             self.journal, self.session, self.connection, self.queue,
             Privacy("x", decode, people("x"), Tombstones(b"", frozenset())), parse_topic("music"),
             self.ledger, self.feed, self.rates, self.windows,
-            Settings(**{"journal": {"batch_age": 0.001}, **settings}), "x", max_posts=max_posts, wanted=wanted,
+            Settings(**{"journal": JournalSettings(batch_age=0.001), **settings}), "x", max_posts=max_posts, wanted=wanted,
         )  # fmt: skip
 
     def hear(self, *lines: str, at: float = NOW, backfilled: bool = False) -> Desk:
@@ -125,14 +125,14 @@ def test_what_cannot_be_read_is_kept_with_a_short_reason(desk):
 
 def test_other_posts_are_kept_only_when_asked(tmp_path):
     for scope, kept in (("matched", []), ("all", [("2", b"2 jazz")])):
-        desk = Desk(tmp_path / scope, journal={"scope": scope, "batch_age": 0.001})
+        desk = Desk(tmp_path / scope, journal=JournalSettings(scope=scope, batch_age=0.001))
         desk.hear("1 music", "2 jazz").step()
         assert desk.table("filtered", "id, raw") == kept
 
 
 def test_quoted_text_counts_by_setting(tmp_path):
     for quoted, matched in ((False, 0), (True, 1)):
-        desk = Desk(tmp_path / str(quoted), match={"quoted": quoted}, journal={"batch_age": 0.001})
+        desk = Desk(tmp_path / str(quoted), match=MatchSettings(quoted=quoted))
         desk.hear("1 quoting").step()
         assert desk.run.matched == matched
 
@@ -168,7 +168,7 @@ def test_nothing_is_counted_or_shown_of_a_batch_that_was_not_written_and_it_is_t
 
 
 def test_with_scope_all_what_is_filtered_waits_too(tmp_path, monkeypatch):
-    desk = Desk(tmp_path, journal={"scope": "all", "batch_age": 0.001})
+    desk = Desk(tmp_path, journal=JournalSettings(scope="all", batch_age=0.001))
     monkeypatch.setattr(desk.journal, "commit", lambda *_: (_ for _ in ()).throw(JournalError("no room")))
     desk.hear("2 jazz")
     with pytest.raises(JournalError):
@@ -334,7 +334,7 @@ def test_the_hash_tells_texts_apart_and_is_the_same_everywhere():
 def test_a_batch_waits_for_lines_in_proportion_to_the_last_commit_within_bounds(
     tmp_path, monkeypatch, took, waits
 ):
-    desk = Desk(tmp_path, journal={"batch_age": 0.1})
+    desk = Desk(tmp_path, journal=JournalSettings(batch_age=0.1))
     moment, asked = [100.0], []
     commit, take = desk.journal.commit, desk.queue.take
 

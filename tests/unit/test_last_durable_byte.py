@@ -14,7 +14,7 @@ from core.post import Post
 from core.privacy import Privacy
 from core.query import parse_topic
 from core.rates import RateHistory
-from core.settings import Settings
+from core.settings import JournalSettings, Settings
 from core.sources import people
 from core.windows import Windows
 from tests.clock import HeldClock
@@ -34,7 +34,7 @@ class Desk:
         queue: LineQueue = LineQueue()
         events = EventLog(self.clock)
         self.connection = Connection("x", queue, events, self.clock)
-        settings = Settings(journal={"batch_age": 0.001, "batch_size": batch_size})
+        settings = Settings(journal=JournalSettings(batch_age=0.001, batch_size=batch_size))
         self.ingest = Ingest(
             self.journal,
             self.journal.begin_session(self.clock.now(), "x"),

@@ -8,9 +8,9 @@ import sys
 import warnings
 
 import pytest
-from pydantic import SecretStr
 
 from core.errors import ConfigError
+from core.secret import SecretStr
 from core.settings import MongodbSettings, Settings
 from core.sinks import open_sink
 from core.sinks.mongodb import MongodbSink

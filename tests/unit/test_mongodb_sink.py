@@ -210,7 +210,7 @@ def test_an_insert_weighs_no_more_than_goes_through_in_time(server, sink, monkey
 
 def test_the_raw_line_is_stored_by_setting(server):
     for raw in (False, True):
-        sink = from_settings("mongodb://h/db", Settings(mongodb={"raw": raw}))
+        sink = from_settings("mongodb://h/db", Settings(mongodb=MongodbSettings(raw=raw)))
         sink.open()
         server.documents.clear()
         sink.write([make_row(1, raw=b"{raw}")])

@@ -8,12 +8,13 @@ import sys
 import pytest
 
 from core.errors import ConfigError
+from core.secret import SecretStr
 from core.settings import Settings, XSettings
 from core.sources import SOURCES, create, decoder
 
 
 def test_a_source_is_made_by_its_name():
-    assert create("x", Settings(x=XSettings(bearer_token="t")), "bieber").name == "x"
+    assert create("x", Settings(x=XSettings(bearer_token=SecretStr("t"))), "bieber").name == "x"
 
 
 @pytest.mark.parametrize("ask", [lambda: create("mysapce", Settings(), "k"), lambda: decoder("mysapce")])

@@ -6,15 +6,16 @@ import json
 
 import pytest
 
+from core.secret import SecretStr
 from core.settings import XSettings
 from core.sources.x.answers import Ending, Failed, Kind
 from core.sources.x.auth import Credentials
 
-PAIR = XSettings(consumer_key="key", consumer_secret="secret")
+PAIR = XSettings(consumer_key=SecretStr("key"), consumer_secret=SecretStr("secret"))
 
 
 def test_a_given_token_is_used_as_it_is_and_never_renewed():
-    credentials = Credentials(XSettings(bearer_token=" given\n", consumer_key="key"))
+    credentials = Credentials(XSettings(bearer_token=SecretStr(" given\n"), consumer_key=SecretStr("key")))
     assert credentials.token(lambda *_: pytest.fail("nothing to exchange")) == "given"
     assert not credentials.renew()
 
@@ -80,7 +81,7 @@ def test_an_exchange_that_fails_otherwise_is_that_failure():
 
 
 def test_the_credentials_do_not_show_themselves():
-    for x in (PAIR, XSettings(bearer_token="given")):
+    for x in (PAIR, XSettings(bearer_token=SecretStr("given"))):
         shown = repr(Credentials(x))
         assert "given" not in shown
         assert "secret)" in shown or "token)" in shown

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from core.errors import ConfigError, QueryError, SourceRefused, Unavailable
+from core.secret import SecretStr
 from core.settings import Settings, XSettings
 from core.snapshot import Level
 from core.sources.x import source as module
@@ -357,17 +358,17 @@ NO_URL = (
 )  # fmt: skip
 def test_a_base_url_that_cannot_be_is_refused_word_by_word(url, words):
     with pytest.raises(ConfigError) as refused:
-        XSource(XSettings(base_url=url, bearer_token="t"), "bieber")
+        XSource(XSettings(base_url=url, bearer_token=SecretStr("t")), "bieber")
     assert (refused.value.message, refused.value.hint) == words
 
 
 @pytest.mark.parametrize("url", ["https://api.x.com", "http://localhost:8080/prefix"])
 def test_a_base_url_may_have_a_port_and_a_path(url):
-    assert XSource(XSettings(base_url=url, bearer_token="t"), "bieber").name == "x"
+    assert XSource(XSettings(base_url=url, bearer_token=SecretStr("t")), "bieber").name == "x"
 
 
 def test_the_registrys_source_remembers_in_the_data_folder(tmp_path):
-    source = create(Settings(data_dir=tmp_path, x={"bearer_token": "t"}), "bieber")
+    source = create(Settings(data_dir=tmp_path, x=XSettings(bearer_token=SecretStr("t"))), "bieber")
     left = Left("https://api.x.com", NOW, 3.0, 50)
     assert source._memory.keep(left) == ""
     assert Memory(tmp_path).recall("https://api.x.com") == left

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from core.secret import SecretStr
 from core.settings import XSettings
 from core.snapshot import Gap
 from core.sources.base import Missing
@@ -72,7 +73,7 @@ KNOWN = answers(page(FIRST))  # search knows the post that ends the span
 
 def fill(server, *scripts, gap=None, most=100, missing=None, **more):
     server.scripts += [COUNT, *scripts]
-    settings = XSettings(**{"base_url": server.url, "bearer_token": TOKEN, "backfill": True, **more})
+    settings = XSettings(**{"base_url": server.url, "bearer_token": SecretStr(TOKEN), "backfill": True, **more})
     source = XSource(settings, "bieber", clock=SkippingClock())
     outlet = Pages(most)
     if gap is None:
@@ -252,7 +253,7 @@ def test_an_answer_that_is_none_is_told_and_tried_again_later(x, body):
 
 def test_a_token_that_has_expired_is_exchanged_again(x):
     wrong = answers(json.dumps({"title": "Unauthorized", "status": 401}).encode(), "401 Unauthorized")
-    pair = {"bearer_token": None, "consumer_key": "key", "consumer_secret": "secret"}
+    pair = {"bearer_token": None, "consumer_key": SecretStr("key"), "consumer_secret": SecretStr("secret")}
     result, _outlet = fill(x, wrong, KNOWN, answers(page(FIRST)), **pair)
     assert result.filled == "yes"
     assert sum(request.path == "/oauth2/token" for request in x.requests) == 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from core.health import RateLimit
+from core.secret import SecretStr
 from core.snapshot import Level
 from core.sources.x.answers import Ending, Failed, Kind
 from core.sources.x.backoff import Schedule
@@ -98,7 +99,7 @@ def test_a_given_token_that_x_does_not_take_is_given_up(desk):
 
 def test_an_exchanged_token_is_made_anew_once_and_at_once_and_again_after_a_stream(desk):
     unauthorized = fails(Ending(Kind.UNAUTHORIZED, "X 401", "set the token"))
-    pair = {"bearer_token": None, "consumer_key": "key", "consumer_secret": "secret"}
+    pair = {"bearer_token": None, "consumer_key": SecretStr("key"), "consumer_secret": SecretStr("secret")}
     one = desk(unauthorized, opens(desk.now), unauthorized, unauthorized, **pair)
     assert one.refused() == ("X 401", "set the token")
     assert one.tokens == ["token1", "token2", "token2", "token3"]

@@ -7,10 +7,10 @@ import traceback
 
 import pytest
 import requests
-from pydantic import SecretStr
 
 from core.clock import SystemClock
 from core.errors import ConfigError
+from core.secret import SecretStr
 from core.settings import XSettings
 from core.sources.x.answers import Failed
 from core.sources.x.source import XSource

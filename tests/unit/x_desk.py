@@ -6,6 +6,7 @@ import pytest
 
 from core.errors import SourceRefused
 from core.health import SourceState
+from core.secret import SecretStr
 from core.settings import XSettings
 from core.sources.x import source as module
 from core.sources.x.answers import STOPPED, Ending, Failed, Kind
@@ -95,7 +96,7 @@ class Desk:
 
         monkeypatch.setattr(module, "XClient", Client)
         monkeypatch.setattr(module, "reconcile", reconcile)
-        given = {"base_url": "https://x.test", "bearer_token": "given", **settings}
+        given = {"base_url": "https://x.test", "bearer_token": SecretStr("given"), **settings}
         self.source = XSource(XSettings(**given), "bieber", memory=memory, clock=self.clock, random=lambda: jitter)
 
     def run(self):

@@ -13,9 +13,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import SecretStr
-
 from core.errors import ConfigError
+from core.secret import SecretStr
 from core.settings import XSettings
 from core.sources.x.answers import PORTAL, Ending, Failed, Kind
 from core.sources.x.backoff import Schedule

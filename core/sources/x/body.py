@@ -111,7 +111,7 @@ class LineBody:
         if missing:
             self._body.feed(raw[:missing])
             lines = self._lines.feed(self._body.take())
-        if not self.midway:
+        if self._body.missing == 0 and self._lines.idle:
             found, missing = one_a_chunk(raw, missing)
             lines += found
         if missing:

@@ -24,7 +24,12 @@ class Lines:
     @property
     def midway(self) -> bool:
         """Whether a line has begun and not ended."""
-        return bool(self._parts) or self._skipping
+        return bool(self._parts)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the next byte begins a line."""
+        return not self._parts and not self._skipping
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that end within `data`, the oldest first; a keep-alive is an empty one.
