@@ -21,7 +21,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 CASES = HERE / "cases"
-TARGETS = ("post_line", "control", "framing", "query", "shown", "profile")
+TARGETS = ("post_line", "control", "framing", "chunks", "query", "shown", "profile")
 CACHE = Path(os.environ.get("BIEBER_TUI_CACHE") or Path.home() / ".cache" / "bieber-tui") / "fuzz"
 
 LONGEST_INPUT = 2000  # bytes
