@@ -46,7 +46,7 @@ _UNSEEN_ONE = re.compile(f"[{_UNSEEN}]")
 _ASCII = bytes(range(128))
 # Not every character that `normalise` only turns into lower case, wherever it stands, but those of most posts.
 _SETTLED = (
-    "\u00a1-\u00a7\u00a9\u00ab\u00ae\u00b0\u00b1\u00b6\u00b7\u00bb\u00bf-\u00de\u00e0-\u012f\u014a-\u017e"
+    "\u00a1-\u00a7\u00a9\u00ab\u00ae\u00b0\u00b1\u00b6\u00b7\u00bb\u00bf-\u00de\u00e0-\u012f\u0131\u0134-\u013e\u014a-\u017e"
     "\u03a4-\u03af\u03b1-\u03c1\u03c3-\u03cf\u0400-\u0482\u048a-\u052f\u05d0-\u05ea\u061d-\u064a\u0660-\u066f"
     "\u0904-\u0939\u0e01-\u0e30\u2012-\u2016\u2018-\u2023\u2190-\u222b\u2600-\u27bf\u3001-\u3029\u3041-\u3096\u30a0-\u30fe"
     "\u4e00-\u9fff\uac00-\ud7a3\U0001f1e6-\U0001f1ff\U0001f300-\U0001f6d7\U0001f900-\U0001faff"
@@ -71,10 +71,10 @@ def normalise(text: str) -> str:
     if text.isascii():
         return text.lower()
     rest = _beyond_ascii(text.encode("utf-8", "surrogatepass"))
+    if _INVISIBLE.search(rest):
+        text, rest = _INVISIBLE.sub("", text), _INVISIBLE.sub("", rest)
     if _UNSETTLED.search(rest) is None:
         return text.lower()
-    if _INVISIBLE.search(rest):
-        text = _INVISIBLE.sub("", text)
     if _BLANK.search(rest):
         text = _BLANK.sub(" ", text)
     text = bounded(text)

@@ -60,8 +60,8 @@ def test_what_counts_as_settled_only_turns_into_lower_case_whatever_stands_besid
         char for char in map(chr, range(128, sys.maxunicode + 1)) if not words_of_text._UNSETTLED.match(char)
     ]
     assert len(settled) > 30_000
-    assert set("éÉñžЖжאش漢かカ한🎵🫠—’“🇨") <= set(settled)
-    assert not set("ßıſς…？ﬁ™ª²ａ\u200d\ufe0f\u0301") & set(settled)
+    assert set("éÉñžıЖжאش漢かカ한🎵🫠—’“🇨") <= set(settled)
+    assert not set("ßſς…？ﬁ™ª²ａ\u200d\ufe0f\u0301") & set(settled)
     pairs = (unicodedata.decomposition(char).split() for char in map(chr, range(sys.maxunicode + 1)))
     joins = {chr(int(pair[1], 16)) for pair in pairs if len(pair) == 2 and pair[0][0] != "<"}
     assert not joins & set(settled)
