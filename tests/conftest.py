@@ -117,6 +117,7 @@ class FerretDB:
         """From now on connections are taken and never answered."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)  # until then it may answer once more
 
     def wake(self) -> None:
         assert self._process is not None

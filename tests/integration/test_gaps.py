@@ -17,7 +17,7 @@ import pytest
 from core.journal import Journal, look
 from core.simulator.server import Simulator
 from tests.conftest import wait_until
-from tests.integration.test_backfill import WRITTEN, capture, gaps, options, stored, written
+from tests.integration.test_backfill import capture, gaps, options, stored, written
 from tests.integration.test_main_job import Program
 
 
@@ -47,26 +47,30 @@ def settled(running) -> bool:
         (("60:close", "c2:http-503"), "X closed the connection", 2.0),
         (("60:disconnect-slow-reader",), "too slowly", 0.0),
         (("60:slow-reader-drop=30",), "reset", 0.0),
-        (("60:stall=30",), "no byte for 0.7 s", 0.7),
-        (("60:half-chunk-stall=30",), "no byte for 0.7 s", 0.7),
-        (("60:half-open",), "no byte for 0.7 s", 0.7),
+        (("60:stall=30",), "no byte for 3 s", 3.0),
+        (("60:half-chunk-stall=30",), "no byte for 3 s", 3.0),
+        (("60:half-open",), "no byte for 3 s", 3.0),
         (("60:kick",), "X closed the connection", 0.0),
     ],
     ids=lambda value: value[-1] if isinstance(value, tuple) else "",
 )
 def test_every_way_to_lose_a_connection_leaves_one_gap(tmp_path, faults, words, at_least):
+    patience = 3.0 if "no byte" in words else 60.0  # no stall where none is asked for, however busy the machine is
     with (
         Simulator(options(*faults, keep_alive=0.2)) as sim,
-        capture(sim, tmp_path, backfill=False, stall_after=0.7) as running,
+        capture(sim, tmp_path, backfill=False, stall_after=patience) as running,
     ):
         wait_until(lambda: settled(running))
         running.stop()
         (gap,) = gaps(running)
         assert words in gap.reason
-        assert gap.end - gap.start >= at_least
-        sent = {one.post: one for one in sim.sent if one.kind in WRITTEN and one.whole and one.connection == 1}
-        assert abs(gap.start - sent[gap.last_id].at) < 5  # the last byte, not the moment at which it was noticed
-        assert gap.start < gap.end < sim.sent[-1].at + 5
+        assert gap.end - gap.start >= at_least  # it begins before it is noticed
+        have = set(stored(tmp_path))
+        sent = itertools.dropwhile(lambda one: one.connection == 0, sim.sent)
+        missing = [one.at for one in sent if one.matches_topic and one.post not in have]
+        assert gap.start <= min(missing, default=gap.end)
+        assert gap.start < gap.end < time.time()
+        assert gap.last_id in {one.post for one in sim.sent if one.whole and one.connection == 1}
         assert int(gap.last_id) < int(gap.first_id)
         assert unexplained(sim, tmp_path) == []
 
@@ -78,15 +82,15 @@ def test_a_stall_begins_with_the_last_byte_and_not_when_it_is_noticed(tmp_path):
     ):
         wait_until(lambda: bool(gaps(running)))
         noticed = time.time()
-        last = max(one.at for one in sim.sent if one.whole and one.connection == 1)
-        assert gaps(running)[0].start < last + 2 < noticed
+        first = min(one.at for one in sim.sent if one.whole and one.connection == 1)
+        assert first < gaps(running)[0].start <= noticed - 3
 
 
 def test_interruptions_in_a_row_are_gaps_in_a_row(tmp_path):
     faults = ("50:close", "70:cut-mid-json", "120:cut", "300:stall=9")
     with (
         Simulator(options(*faults, keep_alive=0.2)) as sim,
-        capture(sim, tmp_path, backfill=False, stall_after=0.7) as running,
+        capture(sim, tmp_path, backfill=False, stall_after=3.0) as running,
     ):
         wait_until(lambda: len(gaps(running)) >= 4 and settled(running))
         running.stop()
@@ -102,16 +106,22 @@ def test_a_pause_that_cannot_be_ended_is_followed_by_a_gap_of_its_own(tmp_path):
         running.pause()
         time.sleep(0.3)
         sim.pause_listening()
-        running.resume()
         resumed = time.time()
-        time.sleep(0.5)
+        running.resume()
+        wait_until(lambda: len(gaps(running)) == 2)
         sim.resume_listening()
         wait_until(lambda: settled(running) and len(gaps(running)) == 2)
         pause, failure = gaps(running)
         assert (pause.reason, pause.chosen, failure.chosen) == ("paused by you", True, False)
         assert "refused" in failure.reason
         assert pause.end == failure.start
-        assert abs(pause.end - resumed) < 1
+        assert resumed <= pause.end <= failure.end
+
+
+def heard(folder: Path, before: int) -> bool:
+    """Whether a run with so many before it has connected, and that is durable."""
+    record = look(folder)
+    return record is not None and len(record.sessions) > before and record.sessions[-1].last_byte_at is not None
 
 
 def test_kills_in_a_row_are_gaps_in_a_row_and_explain_every_missing_post(tmp_path):
@@ -119,7 +129,7 @@ def test_kills_in_a_row_are_gaps_in_a_row_and_explain_every_missing_post(tmp_pat
     with Simulator(options(rate=400.0, connect_budget=1000)) as sim:
         for number in range(2):
             program = Program(sim, data)
-            wait_until(lambda n=number: len(sim.connections) > n)
+            wait_until(lambda n=number: heard(data, n))
             time.sleep(0.1 + 0.3 * number)
             program.kill()
         program = Program(sim, data, "--set", "x.backfill_overlap=0.2")

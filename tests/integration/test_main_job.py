@@ -150,7 +150,7 @@ def test_the_store_down_at_the_start_and_in_mid_stream_loses_nothing(tmp_path, o
     url = f"{own_ferretdb.address}/outage"
     own_ferretdb.kill()
     with Simulator(options(rate=300, posts=900, match=0.5)) as sim:
-        flags = ("--store", url, "--set", "mongodb.timeout=1", "--max-posts", "900")
+        flags = ("--store", url, "--set", "mongodb.timeout=20", "--max-posts", "900")
         program = Program(sim, tmp_path / "data", *flags)
         wait_until(lambda: len(whole(sim)) > 100)
         own_ferretdb.start()

@@ -25,33 +25,44 @@ from core.sinks.mongodb import MongodbSink
 from tests.conftest import FerretDB, free_port, make_row
 
 
-def sink_of(url: str) -> MongodbSink:
-    return MongodbSink(url, MongodbSettings(timeout=2.0))
+def sink_of(url: str, patience: float = 60.0) -> MongodbSink:
+    return MongodbSink(url, MongodbSettings(timeout=patience))
+
+
+# What a sink says at the end of its patience it says soon; but a busy machine may need more to meet the cause.
+PATIENCES = (2.0, 10.0, 60.0)
 
 
 def refusal(url: str) -> StoreRefused:
-    with pytest.raises(StoreRefused) as refused:
-        sink_of(url).open()
-    assert refused.value.exit_code == 4
-    assert refused.value.hint
-    return refused.value
+    for patience in PATIENCES:
+        with pytest.raises((StoreRefused, Unavailable)) as failed:
+            sink_of(url, patience).open()
+        if isinstance(failed.value, StoreRefused):
+            break
+    assert isinstance(failed.value, StoreRefused)
+    assert failed.value.exit_code == 4
+    assert failed.value.hint
+    return failed.value
 
 
-def unavailability(url: str) -> str:
-    with pytest.raises(Unavailable) as unavailable:
-        sink_of(url).open()
+def unavailability(url: str, words: str) -> str:
+    for patience in PATIENCES:
+        with pytest.raises(Unavailable) as unavailable:
+            sink_of(url, patience).open()
+        if words in str(unavailable.value):
+            break
+    assert words in str(unavailable.value)
     return str(unavailable.value)
 
 
 def test_a_wrong_port() -> None:
     port = free_port()
-    said = unavailability(f"mongodb://127.0.0.1:{port}/db")
-    assert f"127.0.0.1:{port} does not listen" in said
+    said = unavailability(f"mongodb://127.0.0.1:{port}/db", f"127.0.0.1:{port} does not listen")
     assert "Start the server" in said
 
 
 def test_a_host_that_does_not_exist() -> None:
-    assert "cannot be resolved" in unavailability("mongodb://no-such-host.invalid/db")
+    unavailability("mongodb://no-such-host.invalid/db", "cannot be resolved")
 
 
 @pytest.mark.needs_go
@@ -78,8 +89,7 @@ def test_a_collection_name_that_the_server_refuses(mongodb_url: str) -> None:
 
 @pytest.mark.needs_go
 def test_tls_wanted_from_a_server_that_has_none(ferretdb: FerretDB) -> None:
-    said = unavailability(f"{ferretdb.address}/db?tls=true")
-    assert "tls" in said.lower()
+    unavailability(f"{ferretdb.address}/db?tls=true", "tls")
 
 
 @pytest.fixture
@@ -115,7 +125,7 @@ def test_tls_is_verified(tls_server: FerretDB, tmp_path: Path) -> None:
     assert "tlsCAFile" in unknown.hint
     other_name = refusal(f"mongodb://127.0.0.1:{tls_server.port}/db?{trusting}")
     assert "IP address mismatch" in other_name.message
-    assert "tls=true" in unavailability(f"mongodb://localhost:{tls_server.port}/db")
+    unavailability(f"mongodb://localhost:{tls_server.port}/db", "tls=true")
 
 
 class NameServer:
@@ -173,7 +183,7 @@ def test_an_srv_name_that_does_not_exist_is_refused(name_server: NameServer) -> 
 
 def test_a_name_server_that_fails_is_waited_for(name_server: NameServer) -> None:
     name_server.broken = True
-    assert "cannot be looked up just now" in unavailability("mongodb+srv://cluster.example.test/")
+    unavailability("mongodb+srv://cluster.example.test/", "cannot be looked up just now")
 
 
 @pytest.mark.needs_go

@@ -81,11 +81,11 @@ def test_time_runs_at_the_speed_that_was_asked_for(recorded):
     recording = open_recording(recorded[0])
     player = play(recorded, speed=1.0)
     try:
-        first = player.snapshot(0)
         began = time.monotonic()
+        first = player.snapshot(0)
         wait_until(lambda: player.snapshot(0).run.consumed >= 20)
-        passed = time.monotonic() - began
         seen = player.snapshot(0)
+        passed = time.monotonic() - began
         assert seen.at - first.at <= passed + 1.0
         assert all(row.received_at <= seen.at for row in seen.rows)
         player.change_speed(1)
@@ -100,10 +100,12 @@ def test_time_runs_at_the_speed_that_was_asked_for(recorded):
 
 def test_a_held_replay_stands_still_and_steps_post_by_post(recorded):
     player = play(recorded, speed=1.0)
+    lines = [event.at for event in open_recording(recorded[0]).events() if event.raw is not None]
     try:
         wait_until(lambda: player.snapshot(0).run.consumed >= 3)
         player.pause()
-        time.sleep(0.3)  # what was on its way arrives
+        # What was on its way arrives.
+        wait_until(lambda: (now := player.snapshot(0)).run.delivered == sum(at <= now.at for at in lines))
         held = player.snapshot(0)
         assert held.paused
         time.sleep(0.3)

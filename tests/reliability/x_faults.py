@@ -69,6 +69,15 @@ class Row:
         return f"{self.fault} {self.case}".strip()
 
     @property
+    def patience(self) -> dict[str, float]:
+        """Settings: some seconds where X keeps silent, and long where it does not, however busy the machine is."""
+        in_vain = self.path == REFUSED_FIRST and ("no answer" in self.words or "name server" in self.words)
+        return {
+            "stall_after": 3.0 if self.path == STALLED else 60.0,
+            "connect_timeout": 3.0 if in_vain else 60.0,
+        }
+
+    @property
     def summary(self) -> str:
         """What is injected, in words."""
         return self.what or FAULTS[self.fault].summary
@@ -111,7 +120,7 @@ def _lost(number: int, fault: str, words: str, **more: Any) -> Row:
     return Row(number, fault, **{"path": AGAIN, "words": words, **more})
 
 
-def _stalled(number: int, fault: str, words: str = "no byte for 1 s", **more: Any) -> Row:
+def _stalled(number: int, fault: str, words: str = "no byte for 3 s", **more: Any) -> Row:
     return Row(number, fault, STALLED, words, **more)
 
 
@@ -255,7 +264,7 @@ TABLE: tuple[Row, ...] = (
     _lost(28, "kick", CLOSED),
     # Stalls
     _stalled(29, "stall"),
-    Row(30, "silence", at=f"{AT}:{{}}=2.5", what="keep-alives, but no posts for longer than a stall"),
+    Row(30, "silence", at=f"{AT}:{{}}=4.5", settings={"stall_after": 3.0}, what="keep-alives, but no posts for longer than a stall"),
     _stalled(31, "half-chunk-stall"),
     Row(32, "drip", at=f"{AT}:{{}}=0.001", options={"payload": "small"}),
     _stalled(

@@ -17,6 +17,7 @@ from core.errors import Unavailable
 from core.settings import Settings
 from core.snapshot import Snapshot
 from tests.ui import scenes
+from tests.ui.test_actions import until
 from tests.ui.test_pictures import idle, settle
 from tui.actions import ACTIONS, Place
 from tui.app import Dashboard
@@ -154,10 +155,7 @@ async def test_a_disk_a_store_and_a_network_that_hang_leave_the_screen_alive(tmp
     controls, go = scenes.FakeControls(), threading.Event()
     app = Dashboard(Hanging(controls, go), Settings(data_dir=tmp_path), folder=tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        for _ in range(200):
-            if app.feed.ring.shown:
-                break
-            await pilot.pause(0.05)
+        await until(lambda: app.feed.ring.shown)
         # pause; a star; a post; a search in everything stored; other keywords
         for keys in (
             ("p",),
@@ -169,9 +167,5 @@ async def test_a_disk_a_store_and_a_network_that_hang_leave_the_screen_alive(tmp
             await pilot.press(*keys)
         assert app.jobs.busy
         controls.say(scenes.row(201))
-        for _ in range(200):
-            if app.feed.ring.newest and app.snapshot.last_seq == 201:
-                break
-            await pilot.pause(0.05)
-        assert app.snapshot.last_seq == 201
+        await until(lambda: app.feed.ring.newest and app.snapshot.last_seq == 201)
         go.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from textual.command import CommandList
 
 from core.filter import Wanted, compile_filter
 from core.post import Ref
@@ -108,7 +109,7 @@ async def test_the_palette_finds_an_action_by_its_words_and_runs_it():
     async with app.run_test(size=(120, 40)) as pilot:
         await until(lambda: app.feed.ring.shown)
         await pilot.press("ctrl+p", *"freeze")
-        await pilot.pause(0.5)
+        await until(lambda: app.screen.query_one(CommandList).highlighted is not None)
         await pilot.press("enter")
         await until(lambda: app.feed.ring.frozen)
 
@@ -216,8 +217,8 @@ async def test_a_higher_screen_does_not_freeze_the_feed():
         for size in ((120, 50), (120, 20), (80, 30), (120, 30)):
             await pilot.resize_terminal(*size)
             await pilot.pause(0.2)
+            await until(lambda: app.feed.render_line(app.feed.size.height - 1).text.strip().startswith("12:41"))
             assert not app.feed.ring.frozen
-            assert app.feed.render_line(app.feed.size.height - 1).text.strip().startswith("12:41")
         await pilot.press("2", "4", "1")
         await pilot.pause(0.2)
         assert not app.feed.ring.frozen

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PATIENCE
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = """
 import sys
@@ -44,7 +46,7 @@ def start(note: Path) -> tuple[subprocess.Popen, int]:
     )  # fmt: skip
     os.close(theirs)
     seen = b""
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while b"POSTS/S" not in seen:
         assert time.monotonic() < end, f"no first frame: {seen[-2000:]!r}"
         if select.select([ours], [], [], 0.5)[0]:
@@ -67,7 +69,7 @@ def test_a_signal_flushes_and_ends_with_0(tmp_path, number):
     note = tmp_path / "note"
     program, terminal = start(note)
     program.send_signal(number)
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE
     while program.poll() is None and time.monotonic() < end:
         drain(terminal)
         time.sleep(0.05)

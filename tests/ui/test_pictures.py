@@ -6,6 +6,7 @@ import pytest
 
 from core.settings import Settings, UiSettings
 from tests.ui import scenes
+from tests.ui.test_actions import until
 from tui.app import Dashboard
 
 STATES = list(scenes.STATES)
@@ -27,12 +28,13 @@ async def idle(pilot):
 
 async def settle(pilot):
     """Until the posts are there and the topic's terms are marked."""
-    for _ in range(200):
+
+    def there() -> bool:
         known = pilot.app.feed.terms is not None or not pilot.app._controls.posts
         begun = pilot.app._ticker is not None
-        if begun and known and pilot.app.feed.ring.held == len(pilot.app._controls.posts):
-            break
-        await pilot.pause(0.05)
+        return begun and known and pilot.app.feed.ring.held == len(pilot.app._controls.posts)
+
+    await until(there)
     pilot.app._ticker.stop()
     await idle(pilot)
     pilot.app.paint()

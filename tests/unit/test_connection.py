@@ -295,7 +295,8 @@ def test_a_writer_that_stands_still_is_told_while_it_lasts_and_when_it_is_over(s
     assert [item.raw for item in taken if isinstance(item, Line)] == [b"line %d" % number for number in range(12)]
 
 
-def test_a_moment_of_waiting_is_not_worth_a_word(short_queue):
+def test_a_moment_of_waiting_is_not_worth_a_word(short_queue, monkeypatch):
+    monkeypatch.setattr("core.connection.SLOWED_AFTER", 600.0)  # whatever the machine makes of a moment
     connection = Connection("x", short_queue, EventLog(SystemClock()), SystemClock())
     with reading(connection, 11):
         wait_until(lambda: len(short_queue) == 10)

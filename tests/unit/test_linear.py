@@ -30,11 +30,11 @@ TIMES, MARGIN = 8, 30
 SHORTEST = 5e-4  # seconds below which a clock says little
 
 
-def seconds(work: Callable[[str], object], text: str) -> float:
+def seconds(work: Callable[[str], object], text: str, rounds: int) -> float:
     best = float("inf")
     gc.disable()  # its rounds grow with what the test holds, not with what is measured
     try:
-        for _ in range(3):
+        for _ in range(rounds):
             start = time.process_time()
             work(text)
             best = min(best, time.process_time() - start)
@@ -50,8 +50,11 @@ def takes_linear_time(
         return before + unit * (length // len(unit)) + after
 
     work(filled(100))  # what is loaded and compiled once
-    few = seconds(work, filled(longest // TIMES))
-    assert seconds(work, filled(longest)) < MARGIN * max(few, SHORTEST)
+    for rounds in (3, 10, 30):  # the more others disturb the measuring, the more of it
+        few = seconds(work, filled(longest // TIMES), rounds)
+        if (many := seconds(work, filled(longest), rounds)) < MARGIN * max(few, SHORTEST):
+            break
+    assert many < MARGIN * max(few, SHORTEST)
 
 
 JUNK = [

@@ -34,7 +34,7 @@ from core.journal.retention import STEP_BYTES, STEP_ROWS
 from core.units import Keep
 from core.upkeep import Upkeep
 from tests.clock import HeldClock
-from tests.conftest import ROOT
+from tests.conftest import PATIENCE, ROOT
 from tests.unit.test_delivery import ListSink
 from tui import cli
 
@@ -216,7 +216,7 @@ def test_ingest_goes_on_while_old_posts_are_removed(journal):
     slowest = 0.0
     session = journal.begin_session(0.0, "x")
     number = 3000
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while journal.used_bytes() > 2_000_000 and time.monotonic() < deadline:
         began = time.monotonic()
         assert journal.commit(Batch("x", 1, 1, entries([number])), session) == [True]
@@ -225,7 +225,7 @@ def test_ingest_goes_on_while_old_posts_are_removed(journal):
         time.sleep(0.005)
     upkeep.stop(10)
     assert journal.used_bytes() < 2_100_000
-    assert slowest < 10  # a step takes milliseconds; machines are shared
+    assert slowest < 60  # a step takes milliseconds; machines are shared
     assert journal.tallies()["x"].inserted == number
     with closing(sqlite3.connect(journal.path)) as db, db:
         here, gone = (db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("posts", "removed"))

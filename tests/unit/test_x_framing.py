@@ -119,4 +119,4 @@ def test_the_time_is_linear_in_the_bytes_of_a_long_line():
 
     # Eight times the bytes would take 64 times as long if it were quadratic; the slack is for a busy machine.
     few = min(seconds(20_000) for _ in range(3))
-    assert seconds(160_000) < few * 8 * 4 + 0.5
+    assert min(seconds(160_000) for _ in range(3)) < few * 8 * 4 + 0.5
