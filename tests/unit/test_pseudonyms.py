@@ -12,6 +12,7 @@ from core.errors import ConfigError, Undecodable
 from core.journal import Batch, Deletion, Forgetting, Journal
 from core.privacy import Privacy, open_pseudonyms
 from core.pseudonyms import KEY_FILE, Pseudonyms, given_key
+from core.secret import SecretStr
 from core.settings import PrivacySettings
 
 KEY = "0123456789abcdef" * 2
@@ -101,8 +102,8 @@ def test_a_lost_or_another_key_is_told_and_no_new_one_is_made(journal, tmp_path)
     with pytest.raises(ConfigError, match="is another one"):
         opened(ON, journal, tmp_path)
     with pytest.raises(ConfigError, match="is another one"):
-        opened(PrivacySettings(pseudonymise=True, key=KEY), journal, tmp_path)
-    assert opened(PrivacySettings(pseudonymise=True, key=kept.strip()), journal, tmp_path) is not None
+        opened(PrivacySettings(pseudonymise=True, key=SecretStr(KEY)), journal, tmp_path)
+    assert opened(PrivacySettings(pseudonymise=True, key=SecretStr(kept.strip())), journal, tmp_path) is not None
 
 
 def privacy(journal, pseudonyms) -> Privacy:
