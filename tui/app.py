@@ -41,7 +41,7 @@ from tui.header import draw_header, draw_keys
 from tui.ink import Line
 from tui.jobs import Job, Jobs
 from tui.keymap import resolve
-from tui.memory import Memory, added
+from tui.memory import Memory, added, load
 from tui.numbers import draw_numbers
 from tui.over import Over
 from tui.pace import Echo, Pace
@@ -50,6 +50,7 @@ from tui.posts import Posts
 from tui.replay import Replay
 from tui.side import draw_side, draw_status, in_trouble
 from tui.stream import Stream
+from tui.stylesheet import KeptStylesheet
 from tui.themes import OWN, ink_variables
 from tui.view import View
 
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
 NUMBERS_EVERY = 0.25  # seconds between two paintings of everything but the feed
 COVERED_EVERY = 0.5  # the same under a dialog, the feed included: all of the screen is painted anew then
+FRAME_PATIENCE = 2.0  # seconds that a terminal has to take the first frame before the capture begins without it
 UNFOCUSED_FPS = 4.0
 MONOCHROME = "ansi-dark"
 
@@ -77,12 +79,8 @@ class Dashboard(App[int]):
     CSS_PATH = "dashboard.tcss"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
     ENABLE_COMMAND_PALETTE = False  # its key is one of ours
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
-        (0, "-narrow"),
-        (76, "-medium"),
-        (110, "-wide"),
-        (160, "-huge"),
-    ]
+    # Textual declares them so.
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (76, "-medium"), (110, "-wide"), (160, "-huge")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-high"), (50, "-tall")]  # noqa: RUF012
 
     def __init__(
@@ -112,6 +110,7 @@ class Dashboard(App[int]):
         self._controls = controls
         self._finished = finished
         self._begin = begin
+        self._begin_by = time.monotonic() + FRAME_PATIENCE
         self._fps = float(settings.ui.fps)
         self._pace = Pace(self._fps)
         self._seq = 0
@@ -137,6 +136,7 @@ class Dashboard(App[int]):
             problem = problem or f"There is no theme {wanted!r}; {theme_key} goes through them."
             wanted = "bieber"
         self.theme = wanted
+        self.stylesheet = KeptStylesheet(variables=self.get_css_variables())
         self._problem = problem
 
         # Widgets are held here and not looked up: a last tick may come while the screen is being taken down.
@@ -241,6 +241,9 @@ class Dashboard(App[int]):
                 self._ask_echo(self._echo.ask(time.monotonic()))  # before anything that is slow is on its way
 
     def _start(self) -> None:
+        if self._lags() and time.monotonic() < self._begin_by:  # loading would hold up the thread that writes
+            self.set_timer(0.001, self._start)
+            return
         self._begin()
         self._last_tick = time.monotonic()
         self._tick()
@@ -484,8 +487,6 @@ def run(
     asked for (`--duration`, `--max-posts`): then the dashboard leaves by itself. One that an error has ended stays
     on the screen, so that the reason can be read.
     """
-    from tui.memory import load  # noqa: PLC0415
-
     folder = settings.data_dir
     memory, problem = load(folder)
     try:

@@ -11,7 +11,6 @@ import gc
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -222,6 +221,8 @@ def _capture(arguments: list[str]) -> int:
 def _demo(arguments: list[str]) -> int:
     """`bieber-tui demo`: the same over the simulator."""
     gc.disable()  # as above
+    import tempfile
+
     from core import settings as core_settings
     from core.simulator.options import SimulatorOptions
     from core.simulator.server import Simulator

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.css import stylesheet
 
 from core.errors import AlreadyOwned, Unavailable
 from core.owner import Owner
@@ -24,8 +25,10 @@ from tests.conftest import PATIENCE, ROOT, wait_until
 from tests.integration.test_imports import POSTS, SETTINGS, bare, packages
 from tests.reliability.oracle import read
 from tests.reliability.terminal import Terminal as OwnTerminal  # one that can send signals
+from tests.ui import scenes
 from tests.ui.test_endings import Terminal, terminal
 from tests.ui.test_pictures import dashboard
+from tui import app as app_module
 from tui.app import Dashboard
 from tui.opening import Opening
 from tui.signs import PROBE
@@ -143,6 +146,41 @@ async def test_the_first_frame_is_laid_out_for_its_size(size):
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         assert seen == [frozenset(app.main_screen.classes)]
+
+
+async def test_the_style_sheet_is_parsed_once_and_again_only_for_another_theme(monkeypatch):
+    parsed: list[str] = []
+    parse = stylesheet.parse
+
+    def counted(scope: str, css: str, read_from: Any, *arguments: Any, **more: Any) -> Any:
+        parsed.append(Path(read_from[0]).name)
+        return parse(scope, css, read_from, *arguments, **more)
+
+    monkeypatch.setattr(stylesheet, "parse", counted)
+    app = dashboard()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        assert parsed.count("dashboard.tcss") == 1
+        background = app.main_screen.styles.background
+        app.theme = "bieber-light"
+        await pilot.pause()
+        assert parsed.count("dashboard.tcss") == 2
+        assert app.main_screen.styles.background != background
+
+
+async def test_nothing_is_opened_while_the_first_frame_is_on_its_way(monkeypatch):
+    begun: list[bool] = []
+    for patience in (3600.0, 0.0):  # a terminal that takes nothing holds the capture up for so long
+        monkeypatch.setattr(app_module, "FRAME_PATIENCE", patience)
+        lags = [True]
+        app = Dashboard(scenes.FakeControls(), Settings(), begin=lambda: begun.append(lags[0]))  # noqa: B023
+        app._lags = lambda: lags[0]  # noqa: B023
+        async with app.run_test() as pilot:
+            await pilot.pause(0.1)
+            lags[0] = False
+            while app._ticker is None:
+                await pilot.pause(0.01)
+    assert begun == [False, True]
 
 
 def test_before_the_first_frame_no_client_no_store_and_no_query_is_loaded(tmp_path):
