@@ -13,7 +13,7 @@ from typing import ClassVar
 from rich.style import Style
 from textual import events
 from textual.cache import LRUCache
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
@@ -24,7 +24,7 @@ from tui.ink import Line, line_width
 from tui.painted import strip_of
 from tui.ring import Reading, Ring
 from tui.row import Finder, draw_row
-from tui.select import selectable, selected
+from tui.select import selected, with_selection
 from tui.stored import Stored
 
 NEAR = 50  # rows from the top of what a search has found at which more of it is asked for
@@ -81,7 +81,7 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
             told = self.virtual_size.height
             if abs(len(self.shown) - told) * self.size.height >= told:
                 self._resize()
-            self.refresh()
+            self.refresh(self.scrollable_content_region.reset_offset)  # the scroll bar repaints itself
 
     def clear(self) -> None:
         """Forget every post."""
@@ -315,23 +315,43 @@ class Feed(ScrollView, can_focus=True, inherit_bindings=False):
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """What is selected with the mouse, as it is drawn."""
-        return selected(selection, len(self.shown), lambda y: self._strip(y).text)
+        width = self.scrollable_content_region.width
+        return selected(selection, len(self.shown), lambda y: self._strip(y, width).text)
 
     # Painting.
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The rows of a frame. Textual would add to each what styles can put around and over it, of which the feed
+        has nothing, and marks for the mouse, which asks for them itself: together most of what a frame costs."""
+        if not self.shown:
+            return super().render_lines(crop)
+        width, top = self.scrollable_content_region.width, self._top
+        filters, (_, background) = self.get_line_filters(), self.background_colors
+        strips = []
+        for y in crop.line_range:
+            strip = self._row(top + y, width)
+            for line_filter in filters:
+                strip = strip.apply_filter(line_filter, background)
+            strips.append(strip.crop(*crop.column_span))
+        return strips
+
     def render_line(self, y: int) -> Strip:
-        """One row of the screen."""
+        """One row of the screen, with marks for the mouse."""
         width = self.scrollable_content_region.width
         if not self.shown:
             return self._render_empty(y, width)
         index = self._top + y
+        row = self._row(index, width)
+        return row.apply_offsets(0, index) if index < len(self.shown) else row
+
+    def _row(self, index: int, width: int) -> Strip:
+        """What stands at that place of the list, with what is selected of it shown; blank behind its end."""
         if index >= len(self.shown):
             return Strip.blank(width, self.rich_style)
-        return selectable(self, self._strip(index), index)
+        return with_selection(self, self._strip(index, width), index)
 
-    def _strip(self, index: int) -> Strip:
-        """The row at that place, drawn for the present width."""
-        width = self.scrollable_content_region.width
+    def _strip(self, index: int, width: int) -> Strip:
+        """The row at that place."""
         row = self.shown[index]
         starred, aside = row.post.key in self.ring.stars, self.reading.is_aside(row)
         if self.ring.frozen and row.seq == self.cursor:

@@ -75,11 +75,12 @@ def pad(text: str, width: int) -> str:
 def fit(line: Iterable[Span], width: int) -> Line:
     """The line in exactly `width` cells: cut with an ellipsis, or filled with blanks."""
     spans = [span for span in line if span[0]]
+    last = max((index for index, (text, _) in enumerate(spans) if text.strip()), default=0)
     room = width
     fitted: list[Span] = []
     for index, (whole, ink) in enumerate(spans):
         text = whole
-        rest = any(more.strip() for more, _ in spans[index + 1 :])
+        rest = index < last
         if not rest and cell_len(text) > room:
             text = text.rstrip() or " " * room  # blanks at the end are not worth an ellipsis
         size = cell_len(text)

@@ -199,8 +199,16 @@ class Ring:
     def _base(self) -> list[FeedRow] | deque[FeedRow]:
         return self._live if self._held is None else self._held
 
-    def _choose(self, rows: Iterable[FeedRow]) -> Iterator[FeedRow]:
+    def _choose(self, rows: Iterable[FeedRow]) -> Iterable[FeedRow]:
         """Those of the rows that are shown, going on from the last call."""
+        if (
+            self.show is Show.MATCHED and not self.wanted
+        ):  # of a fast stream thousands come at once: not one by one
+            other = Verdict.FILTERED
+            return [row for row in rows if row.verdict is not other]
+        return self._choose_by_one(rows)
+
+    def _choose_by_one(self, rows: Iterable[FeedRow]) -> Iterator[FeedRow]:
         for row in rows:
             if self.accepts(row):
                 self._aside.update(beside.seq for beside in self._before)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rich.cells import cell_len
 
@@ -117,14 +118,16 @@ def from_hit(spans: list[Span], width: int) -> list[Span]:
 def marked(text: str, terms: Finder | None, hits: Finder | None, ink: str, match_ink: str = "match") -> list[Span]:
     """The text with the topic's terms and the filter's hits in their own inks; a hit wins over a term."""
     inks = [ink] * len(text)
+    edges = {0, len(text)}
     for find, mark in ((terms, match_ink), (hits, "hit")):
         if find is not None:
             for start, end in find(text):
                 inks[start:end] = [mark] * (end - start)
+                edges.update((start, end))
     spans: list[Span] = []
-    start = 0
-    for end in range(1, len(text) + 1):
-        if end == len(text) or inks[end] != inks[start]:
+    for start, end in pairwise(sorted(edges)):
+        if spans and spans[-1][1] == inks[start]:
+            spans[-1] = (spans[-1][0] + text[start:end], inks[start])
+        else:
             spans.append((text[start:end], inks[start]))
-            start = end
     return spans

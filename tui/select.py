@@ -18,16 +18,21 @@ from textual.widget import Widget
 
 def selectable(widget: Widget, strip: Strip, y: int) -> Strip:
     """Line `y` of the widget's content, with marks for the mouse and what is selected of it shown."""
+    return with_selection(widget, strip, y).apply_offsets(0, y)
+
+
+def with_selection(widget: Widget, strip: Strip, y: int) -> Strip:
+    """Line `y` of the widget's content, with what is selected of it shown."""
     selection = widget.text_selection
     span = selection.get_span(y) if selection is not None else None
-    if span is not None:
-        text = strip.text
-        start, end = span[0], len(text) if span[1] == -1 else span[1]
-        cuts = [cell_len(text[:start]), cell_len(text[:end]), strip.cell_length]
-        before, inside, after = strip.divide(cuts)
-        marked = Strip(list(Segment.apply_style(inside, post_style=_style(widget))), inside.cell_length)
-        strip = Strip.join([before, marked, after])
-    return strip.apply_offsets(0, y)
+    if span is None:
+        return strip
+    text = strip.text
+    start, end = span[0], len(text) if span[1] == -1 else span[1]
+    cuts = [cell_len(text[:start]), cell_len(text[:end]), strip.cell_length]
+    before, inside, after = strip.divide(cuts)
+    marked = Strip(list(Segment.apply_style(inside, post_style=_style(widget))), inside.cell_length)
+    return Strip.join([before, marked, after])
 
 
 def _style(widget: Widget) -> Style:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
+from operator import add, attrgetter, sub
 
 import msgspec
 
@@ -115,10 +116,13 @@ class Tally:
     repeated: int = 0  # matched, and the journal had it already
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Tally(*map(add, _numbers(self), _numbers(other)))
 
     def __sub__(self, other: Tally) -> Tally:
-        return Tally(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Tally(*map(sub, _numbers(self), _numbers(other)))
+
+
+_numbers = attrgetter(*Tally.__dataclass_fields__)  # `astuple` makes deep copies
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import accumulate
 
 from core.marks import mark_ranges
@@ -14,6 +15,7 @@ from core.query.tree import Entity, Term, Words
 
 # A character and what may melt into it: marks, invisible characters, Korean vowels, Japanese voice marks.
 _CLUSTER_TAIL = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\u1160-\u11ff\uff9e\uff9f"
+_KNOWN = 4096  # characters that are remembered
 
 Span = tuple[int, int]
 
@@ -44,25 +46,19 @@ class Highlighter:
         emoji = {one for one in self._single if not _is_word(one)}
         self._units_for = frozenset((*emoji, *(max(parts, key=len) for parts in phrases)))
         self._needles = self._units_for | self._single | self._names
+        self._words = {one for one in self._single if word_pattern().fullmatch(one)}
 
     def spans(self, text: str) -> list[Span]:
         """The ranges of code points (start, end) that terms matched, in order, none touching another's inside."""
         normal = normalise(text)
         if not any(needle in normal for needle in self._needles):
             return []
-        normal, starts, ends = _aligned(text)
+        starts, ends = _aligned(text, normal)
         if any(needle in normal for needle in self._units_for):
             places = self._in_units(units(normal))
         else:
-            words = word_pattern().finditer(normal)
-            places = [word.span() for word in words if word.group() in self._single]
-        for name in self._names:
-            at = normal.find(name)
-            while at >= 0:
-                end = at + len(name)
-                if not (_is_word(normal[end : end + 1]) or (at and _is_word(normal[at - 1]))):
-                    places.append((at, end))
-                at = normal.find(name, end)
+            places = [place for word in self._words for place in _alone(word, normal)]
+        places += (place for name in self._names for place in _alone(name, normal))
         return _merged((starts[start], ends[end - 1]) for start, end in places)
 
     def _in_units(self, found: list[Unit]) -> list[Span]:
@@ -84,6 +80,17 @@ class Highlighter:
         return places
 
 
+def _alone(name: str, normal: str) -> Iterator[Span]:
+    """Where the name stands with no letter beside it."""
+    at = normal.find(name)
+    while at >= 0:
+        end = at + len(name)
+        if not (_is_word(normal[end : end + 1]) or (at and _is_word(normal[at - 1]))):
+            yield at, end
+        at = normal.find(name, end)
+
+
+@lru_cache(maxsize=1024)
 def _is_word(char: str) -> bool:
     return word_pattern().match(char) is not None
 
@@ -98,13 +105,31 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
     return merged
 
 
-def _aligned(text: str) -> tuple[str, list[int] | range, list[int] | range]:
-    """The normalised text, and for each of its characters where in `text` it comes from: starts and ends."""
-    if text.isascii():
-        return normalise(text), range(len(text)), range(1, len(text) + 1)
-    normal = normalise(text)
+class _OneForOne(dict[int, str]):
+    """Characters as they are compared, for `str.translate`. A character that may melt into its neighbour, or
+    becomes none or several, is none that any text has."""
+
+    def __missing__(self, code: int) -> str:
+        normal = normalise(chr(code))
+        if len(self) >= _KNOWN:
+            self.clear()
+        self[code] = "\udfff" if len(normal) != 1 or re.match(_tail(), chr(code)) else normal
+        return self[code]
+
+
+_one_for_one = _OneForOne()
+
+
+def _tail() -> str:
+    return f"[{mark_ranges()}{_CLUSTER_TAIL}]"
+
+
+def _aligned(text: str, normal: str) -> tuple[list[int] | range, list[int] | range]:
+    """For each character of the normalised text where in `text` it comes from: starts and ends."""
+    if text.isascii() or text.translate(_one_for_one) == normal:  # as most are
+        return range(len(text)), range(1, len(text) + 1)
     # Where a cluster turns out to be too small, take whole runs, then the whole text.
-    tail = f"[{mark_ranges()}{_CLUSTER_TAIL}]"
+    tail = _tail()
     for pattern in (rf"[\x00-\x7f]+(?!{tail})|(?s:.){tail}*", r"\s|\S+", r"(?s:.+)"):
         pieces: list[str] = []
         starts: list[int] = []
@@ -120,4 +145,4 @@ def _aligned(text: str) -> tuple[str, list[int] | range, list[int] | range]:
             ends += [match.end()] * len(piece)
         if "".join(pieces) == normal:
             break
-    return normal, starts, ends
+    return starts, ends

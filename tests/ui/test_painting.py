@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from textual.screen import Screen
+from textual.strip import Strip
 
 from core.settings import Settings
 from core.snapshot import FeedRow, Verdict
@@ -79,3 +80,24 @@ async def test_of_thousands_of_posts_in_a_tick_only_those_on_the_screen_are_deco
         assert app.feed.ring.held == min(5000, app.feed.ring.capacity)
         assert len(decoded) <= most
         assert bool(decoded) == bool(most)
+
+
+async def test_a_row_that_comes_is_made_into_two_strips_and_marked_for_no_mouse(monkeypatch):
+    """Most of what a row costs are the strips that it goes through: its own, and that in the terminal's colours."""
+    app = app_with()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.feed.ring.shown)
+        app._ticker.stop()
+        await pilot.pause()
+        made, marked = [], []
+        init, offsets = Strip.__init__, Strip.apply_offsets
+        monkeypatch.setattr(Strip, "__init__", lambda self, *args: made.append(1) or init(self, *args))
+        monkeypatch.setattr(Strip, "apply_offsets", lambda self, *args: marked.append(1) or offsets(self, *args))
+        height = app.feed.size.height
+        app.feed.add(scenes.rows(1001, 1000 + height))
+        await until(lambda: not app.screen._dirty_widgets)
+        await pilot.pause()
+        assert 0 < len(made) <= 5 * height + 10  # the scroll bar, which is told of more rows, has three a line
+        assert not marked
+        assert app.feed.render_line(3).text.strip()
+        assert marked  # the mouse, when it comes

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from bench.stages import drafter
 from core.connection import Line
+from core.journal import Tally
+from core.ledger import Ledger
 from core.simulator.posts import Produced, make, snowflake
 from core.simulator.shape import Shape, encode
 from core.sources.x.stream import FIELDS
@@ -33,6 +36,11 @@ def _calls(lines: list[Line], topic: str = "music OR #music", *, glances: bool =
     """Calls of functions, Python's own ones included, for each line: the same on every machine."""
     desk = drafter(topic, glances=glances)
     desk.draft(lines, 0)  # what is made once
+    return _counted(lambda: desk.draft(lines, 0)) / len(lines)
+
+
+def _counted(do: Callable[[], object]) -> int:
+    """Calls of functions."""
     counted = 0
 
     def count(_frame: object, event: str, _arg: object) -> None:
@@ -42,10 +50,10 @@ def _calls(lines: list[Line], topic: str = "music OR #music", *, glances: bool =
     before = sys.getprofile()
     sys.setprofile(count)
     try:
-        desk.draft(lines, 0)
+        do()
     finally:
         sys.setprofile(before)
-    return counted / len(lines)
+    return counted
 
 
 def test_a_post_that_is_not_about_the_topic_takes_a_fraction_of_the_plain_steps():
@@ -64,3 +72,8 @@ def test_a_thousand_terms_take_no_more_steps_than_twenty():
     lines = _lines(topical=False)
     terms = [f"word{number}" for number in range(1000)]
     assert _calls(lines, " OR ".join(terms)) < 1.2 * _calls(lines, " OR ".join(terms[:20]))
+
+
+def test_counting_a_batch_takes_few_steps_since_a_slow_stream_has_a_batch_for_every_post():
+    ledger = Ledger({"x": Tally(10, 10)}, None)
+    assert _counted(lambda: ledger.committed("x", Tally(1, 1, 0, 1, 1, 0))) < 60

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.errors import QueryError
 from core.post import Post
-from core.query import parse_keywords, parse_topic
+from core.query import highlight, parse_keywords, parse_topic
 from core.query.highlight import _aligned
 from core.query.text import normalise
 from tests.strategies import QUERIES, TERMS, TEXTS
@@ -83,9 +83,19 @@ def test_what_is_found_at_a_glance_is_what_the_tokenizer_finds(text, query):
 @settings(max_examples=500, deadline=None)
 @given(st.one_of(TEXTS, st.text(alphabet="e\u0301\u0323\u1112\u1161\u11abｶﾞ\u200bﬁ \u0d47\u0d3e\n", max_size=12)))
 def test_every_character_that_is_compared_has_its_place_in_the_text(text):
-    normal, starts, ends = _aligned(text)
-    assert normal == normalise(text)
+    normal = normalise(text)
+    starts, ends = _aligned(text, normal)
     assert len(starts) == len(ends) == len(normal)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.one_of(TEXTS, st.text(alphabet="ae\u0301音ßｶﾞ\u200bﬁ \u0d47\u0d3e\udfff", max_size=12)))
+def test_characters_are_taken_one_by_one_only_where_clusters_come_to_the_same(text):
+    normal = normalise(text)
+    quick = [list(places) for places in _aligned(text, normal)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(highlight, "_one_for_one", dict.fromkeys(map(ord, text), "\udfff\udfff"))
+        assert [list(places) for places in _aligned(text, normal)] == quick
 
 
 @pytest.mark.parametrize("unit", ["music ", "la ", "#music", "é/", "🎵", "e\u0301"])
