@@ -358,7 +358,9 @@ class _Wire:
             if complete:
                 self.faults.append(f"{what} is missing, and in no gap")
             return
-        if line.at < gaps[0].start:
+        # What came with the answer to a connect was sent before that was known: in the gap that ended with it.
+        begin = min([gaps[0].start, *(gap.start for gap in self.kept.gaps if gap.end == gaps[0].start)])
+        if line.at < begin:
             self.faults.append(f"{what} was sent at {line.at}, and is missing before {gaps[0]} began")
         # A gap that is open when a run is killed goes on: the connection may have been back, and not durably so.
         ours = [gap for gap in gaps if gap.end == float("inf") or any(words in gap.reason for words in OURS)]
