@@ -123,7 +123,7 @@ class Drafter:
 
     def _leave_out(self, item: Line | Mark, batch: Batch) -> None:
         """As if never read: it is in the gap before the next run, which begins where all before it had come."""
-        if self.left_out or not isinstance(item, Line | GapMark):
+        if self.left_out or not isinstance(item, Line | GapMark) or (isinstance(item, Line) and item.backfilled):
             return
         self.left_out = True
         if isinstance(item, GapMark):

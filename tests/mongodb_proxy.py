@@ -59,7 +59,7 @@ Act = Callable[[Link, Message], None]
 
 
 class Proxy:
-    """Passes everything on, except the commands named `command`: the first `times` of these meet `act`."""
+    """Passes everything on, except the commands named `command`: `times` of these meet `act`, `after` so many."""
 
     def __init__(self, port: int) -> None:
         self._target = ("127.0.0.1", port)
@@ -68,13 +68,14 @@ class Proxy:
         self._act: Act | None = None
         self._command = "insert"
         self._times = 0
+        self._after = 0
         self.met = 0  # commands that met the act
         self.port = 0
         self.up()
 
-    def spoil(self, act: Act, times: int = 1_000_000, command: str = "insert") -> None:
+    def spoil(self, act: Act, times: int = 1_000_000, command: str = "insert", after: int = 0) -> None:
         with self._lock:
-            self._act, self._times, self._command, self.met = act, times, command, 0
+            self._act, self._times, self._command, self._after, self.met = act, times, command, after, 0
 
     def heal(self) -> None:
         self.spoil(pass_on, 0)
@@ -108,13 +109,20 @@ class Proxy:
     def _requests(self, link: Link) -> None:
         try:
             while (message := read(link.client)) is not None:
-                with self._lock:
-                    spoilt = self._act if message.command == self._command and self.met < self._times else None
-                    self.met += spoilt is not None
-                (spoilt or pass_on)(link, message)
+                (self._spoilt(message) or pass_on)(link, message)
         except OSError:
             pass
         link.close()
+
+    def _spoilt(self, message: Message) -> Act | None:
+        with self._lock:
+            if message.command != self._command or self.met >= self._times:
+                return None
+            if self._after:
+                self._after -= 1
+                return None
+            self.met += 1
+            return self._act
 
     @staticmethod
     def _answers(link: Link) -> None:

@@ -360,7 +360,8 @@ class _Wire:
             return
         # What came with the answer to a connect was sent before that was known: in the gap that ended with it.
         begin = min([gaps[0].start, *(gap.start for gap in self.kept.gaps if gap.end == gaps[0].start)])
-        if line.at < begin:
+        # X may have cut the connection, and lost a post, a moment before that could be seen at this end.
+        if line.at < begin and line.kind != "lost":
             self.faults.append(f"{what} was sent at {line.at}, and is missing before {gaps[0]} began")
         # A gap that is open when a run is killed goes on: the connection may have been back, and not durably so.
         ours = [gap for gap in gaps if gap.end == float("inf") or any(words in gap.reason for words in OURS)]

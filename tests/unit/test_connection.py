@@ -6,8 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from core import crashpoint
 from core.clock import SystemClock
 from core.connection import Connection, Line
+from core.crashpoint import Point
 from core.events import EventLog
 from core.health import RateLimit, SourceState
 from core.journal import GapMark, KeywordsMark
@@ -66,6 +68,13 @@ def test_a_cut_that_is_mended_at_once_is_a_gap_too(connection, queue, clock):
     connection.report(SourceState.CONNECTING, "X closed the connection")
     connection.report(SourceState.LIVE)
     assert marks(queue)[1:] == [GapMark(150.0, "X closed the connection"), GapMark(150.5)]
+
+
+def test_every_line_passes_the_crash_point_behind_it(connection, monkeypatch):
+    passed = []
+    monkeypatch.setattr(crashpoint, "reach", lambda point, times=1: passed.append((point, times)))
+    connection.deliver([b"1", b"2", b"3"], 101.0)
+    assert passed == [(Point.LINE_READ, 3)]
 
 
 def events(connection):

@@ -193,3 +193,12 @@ def test_a_gap_begins_where_the_one_before_it_ends_and_no_earlier(tmp_path):
     desk.at(1012.0).connection.report(SourceState.LIVE)
     desk.ingest.step()
     assert desk.killed() == [(1001.0, 1012.0, CRASHED), (1012.0, None, CRASHED)]
+
+
+def test_a_fetched_post_behind_the_last_one_that_was_asked_for_leaves_nothing_of_the_stream_out(tmp_path):
+    desk = Desk(tmp_path, max_posts=1).connected(1001.0)
+    desk.at(1002.0).hear("1").at(1003.0).hear("2", backfilled=True)
+    desk.ingest.step()
+    desk.at(1004.0).connection.touch(1004.0)  # a keep-alive
+    desk.ingest.step()
+    assert desk.killed() == [(1004.0, None, CRASHED)]
