@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from core.draft import text_hash
 from core.journal import FILE_NAME, Batch, Entry, Journal, Retention
 from core.journal.recover import recover
+from core.opinion import text_hash
 from core.units import Keep, size_words
 
 DAMAGED_PAGES = 40

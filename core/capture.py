@@ -47,6 +47,7 @@ from core.privacy import Privacy, open_pseudonyms
 from core.private import exposed
 from core.query import parse_keywords, parse_topic
 from core.rates import RateHistory
+from core.second import Second
 from core.settings import Settings, config_dir
 from core.sinks.base import Sink
 from core.snapshot import Gap, Level, SinkState, Snapshot
@@ -55,7 +56,7 @@ from core.spikes import Spikes
 from core.standstill import RETRY_SECONDS, Standstill
 from core.units import parse_keep
 from core.upkeep import Upkeep
-from core.windows import LENGTH, Windows
+from core.windows import LENGTH, Windows, names_of
 
 STOP_SECONDS = 1.5  # whatever hangs: the process is to end within two seconds, and has to leave too
 GAPS_SHOWN = 1000
@@ -129,6 +130,8 @@ class Capture:
             open_pseudonyms(settings.privacy, journal, config_dir(), settings.data_dir),
             sources.glance(source.name),
         )
+        when = settings.match.second_process if sources.glance(source.name) else "never"
+        self._second = Second(source.name, when, self._events, quoted=settings.match.quoted)
         self._ingest = Ingest(
             journal=journal,
             session=self._session,
@@ -145,6 +148,7 @@ class Capture:
             source=source.name,
             late=source.capabilities.late,
             max_posts=limits.max_posts,
+            second=self._second,
         )
         self._eraser = Eraser(
             journal,
@@ -322,6 +326,7 @@ class Capture:
             self._filler.stop(0.5)
             if self._writer.is_alive():  # a capture that nobody wants any more may never have been started
                 self._writer.join(max(deadline - time.monotonic(), 0.5))
+            self._second.close()
             self._eraser.stop(0.5)
             for delivery in self._deliveries:
                 delivery.stop(deadline)
@@ -510,7 +515,6 @@ class Capture:
     def _read_window(self) -> None:
         """Count what earlier runs have received in the last hour, beside all that matters more."""
         earlier = Windows(self._started_at)
-        earlier.ignore((self._settings.keywords, self._settings.topic))
         try:
             with (
                 closing(self._journal.reader()) as reader,
@@ -523,7 +527,7 @@ class Capture:
                         earlier.cut_short()
                         break
                     if row.seq <= self._first_of_run:
-                        earlier.add(self._source.decode(row.raw), row.received_at)
+                        earlier.add(names_of(self._source.decode(row.raw)), row.received_at)
             self._earlier = earlier
         except (JournalError, Undecodable) as error:
             self._events.add(Level.WARNING, f"the window begins with this run: {error}")

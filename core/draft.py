@@ -7,9 +7,9 @@ plain way, decoded and matched; without a glance all of them do, with the same r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from itertools import chain, repeat
 
 import msgspec
 
@@ -19,16 +19,17 @@ from core.connection import Line
 from core.crashpoint import Point
 from core.errors import Undecodable
 from core.journal import Batch, Deletion, Entry, GapMark, KeywordsMark, Mark, Rejected
+from core.opinion import GLANCED, SHOWN, Opinion, opinion_of, shown_of
 from core.post import Post
 from core.privacy import Privacy, Taken
 from core.query import Query
+from core.second import Second
 from core.snapshot import FeedRow, Verdict
 from core.sources.base import Glance
+from core.windows import Names
 
 QUARANTINE_REASON_LENGTH = 200
-SHOWN = 30_000  # characters of a post that a front end gets to show: the longest of X whole, no monster of 5 MB
 FILTERED, MATCHED = Verdict.FILTERED, Verdict.MATCHED  # looked up once, not for each post
-GLANCED = 16_000  # bytes of a line that may be refused at a glance; a row keeps it in the place of its post
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ class Draft:
     taken: int = 0  # items of the queue
     rows: list[FeedRow] = field(default_factory=list)
     matched: list[int] = field(default_factory=list)  # the places of the batch's entries in `rows`
+    names: list[Names] = field(default_factory=list)  # that a window counts of each of them
     # By the second of their arrival: posts of the stream that were consumed, and of these the ones that matched.
     seconds: dict[int, list[int]] = field(default_factory=dict)
 
@@ -64,6 +66,15 @@ class _Eyes:
     match_rest: Callable[..., tuple[str, ...] | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Items of the queue on their way to a draft; the second process was asked about those from `own` on."""
+
+    items: Sequence[Line | Mark]
+    topic: Query
+    own: int
+
+
 class Drafter:
     """Makes the drafts of one capture, in one thread. `topic` may be exchanged at any time: a draft has one."""
 
@@ -78,8 +89,12 @@ class Drafter:
         quoted: bool,
         keep_all: bool,
         most: int | None,
+        second: Second | None = None,
     ) -> None:
-        """`quoted`: quoted text counts. `keep_all`: posts that do not match are kept too. `most`: of this run."""
+        """`quoted`: quoted text counts. `keep_all`: posts that do not match are kept too. `most`: of this run.
+
+        `second` forms opinions too.
+        """
         self.topic = topic
         self._source = source
         self._privacy = privacy
@@ -87,6 +102,7 @@ class Drafter:
         self._wanted = wanted
         self._quoted = quoted
         self._keep_all = keep_all
+        self._second = second
         self._left = most  # posts that may still be consumed; None: no limit
         self.left_out = False  # something of the stream, because it came behind the last post that was asked for
 
@@ -97,29 +113,63 @@ class Drafter:
 
     def draft(self, items: Sequence[Line | Mark], last_seq: int) -> Draft:
         """The draft of these items; its rows are numbered from `last_seq` + 1."""
+        return self.finish(self.begin(items), last_seq)
+
+    def begin(self, items: Sequence[Line | Mark], waiting: int = 0) -> Begun:
+        """Choose the topic for these items, and who judges which; `waiting` are behind them in the queue."""
+        topic, theirs = self.topic, 0
+        if self._second is not None and not self._privacy.intervenes:
+            theirs = self._second.share(len(items), waiting)
+        own = len(items) - theirs
+        if self._second is not None and theirs:
+            self._second.ask(topic.text, [item.raw if isinstance(item, Line) else b"" for item in items[own:]])
+        return Begun(items, topic, own)
+
+    def finish(self, begun: Begun, last_seq: int, then: Callable[[], None] = lambda: None) -> Draft:
+        """The draft of these items, its rows numbered from `last_seq` + 1.
+
+        `then` is called as soon as the next one can begin: before this one is done.
+        """
+        items, topic, own = begun.items, begun.topic, begun.own
         eyes = _Eyes(
             crashpoint.after(Point.DECODED, self._privacy.glance()),
-            crashpoint.after(Point.MATCHED, self.topic.lacks),
+            crashpoint.after(Point.MATCHED, topic.lacks),
             crashpoint.after(Point.DECODED, self._privacy.take),
-            crashpoint.after(Point.MATCHED, self.topic.match),
-            crashpoint.after(Point.MATCHED, self.topic.match_rest),
+            crashpoint.after(Point.MATCHED, topic.match),
+            crashpoint.after(Point.MATCHED, topic.match_rest),
         )
-        take = crashpoint.after(Point.IN_BATCH, self._take)
         draft = Draft(Batch(self._source), len(items))
-        for item in items:
-            if self._left == 0 and not isinstance(item, KeywordsMark):
-                self._leave_out(item, draft.batch)
-                continue
-            if isinstance(item, Line):
-                take(item, eyes, draft, last_seq)
-            else:
-                self._mark(item, draft.batch)
+        self._judge(items[:own], eyes, draft, last_seq)
+        opinions: Sequence[Opinion | None] = ()
+        if self._second is not None and own < len(items):
+            opinions = self._second.answer()
+        then()
+        if self._privacy.intervenes:  # since a moment ago: then only a whole look will do
+            opinions = ()
+        self._judge(items[own:], eyes, draft, last_seq, opinions)
         draft.batch.last_id = self._bounds.newest
         for second, (consumed, matched) in draft.seconds.items():
             minute = second // 60 * 60
             before = draft.batch.minutes.get(minute, (0, 0))
             draft.batch.minutes[minute] = (before[0] + consumed, before[1] + matched)
         return draft
+
+    def _judge(
+        self,
+        items: Sequence[Line | Mark],
+        eyes: _Eyes,
+        draft: Draft,
+        last_seq: int,
+        opinions: Iterable[Opinion | None] = (),
+    ) -> None:
+        take = crashpoint.after(Point.IN_BATCH, self._take)
+        for item, opinion in zip(items, chain(opinions, repeat(None))):  # noqa: B905 - endless
+            if self._left == 0 and not isinstance(item, KeywordsMark):
+                self._leave_out(item, draft.batch)
+            elif isinstance(item, Line):
+                take(item, eyes, draft, last_seq, opinion)
+            else:
+                self._mark(item, draft.batch)
 
     def _leave_out(self, item: Line | Mark, batch: Batch) -> None:
         """As if never read: it is in the gap before the next run, which begins where all before it had come."""
@@ -131,44 +181,30 @@ class Drafter:
         elif item.until is not None:
             batch.last_byte_at = item.until
 
-    def _take(self, line: Line, eyes: _Eyes, draft: Draft, last_seq: int) -> None:
-        """Judge one line."""
+    def _take(self, line: Line, eyes: _Eyes, draft: Draft, last_seq: int, opinion: Opinion | None) -> None:
+        """Judge one line, of which there may be an opinion already."""
         raw, at, backfilled = line.raw, line.at, line.backfilled
         batch, rows = draft.batch, draft.rows
         batch.delivered += 1
         if not backfilled:
             batch.last_byte_at = at if line.until is None else line.until
-        seen = eyes.glance(raw) if len(raw) <= GLANCED else None
-        matched: tuple[str, ...] | None
         post: Post | Callable[[], Post]
-        if seen is not None and eyes.lacks(seen.words) and (backfilled or self._bounds.passed(seen.id, at)):
-            id_, matched = seen.id, None
+        if opinion is not None and (backfilled or self._bounds.passed(opinion.id, at)):
             post = _Unread(self._read, raw)
+        elif (formed := self._form(line, eyes, batch)) is not None:
+            opinion, post, raw = formed
         else:
-            try:
-                taken = eyes.decode(raw) if seen is None else Taken(whole := seen.post(), whole, raw)
-            except Undecodable as error:
-                reason = str(error)[:QUARANTINE_REASON_LENGTH]
-                batch.quarantined.append(Rejected("", at, reason, self._privacy.unreadable(raw)))
-                return
-            if not backfilled and (after := self._bounds.seen(taken.judged, at)) is not None:
-                batch.gaps.append(after)
-            if taken.kept is None:
-                self._count(batch)
-                return  # forgotten: it counts as filtered out, and nobody sees it
-            match = eyes.match if seen is None else eyes.match_rest
-            matched = match(taken.judged, quoted=self._quoted)
-            if matched is not None and not self._wanted(raw):
-                matched = None
-            raw = taken.raw
-            # A post's words come from its line, each three times at most; so most need no measuring.
-            id_, post = taken.kept.id, taken.kept if len(raw) < SHOWN // 4 else taken.kept.within(SHOWN)
-            if matched is not None:
-                batch.entries.append(Entry(id_, at, text_hash(taken.kept.text), matched, backfilled, raw))
-                draft.matched.append(len(rows))
+            return
+        matched = opinion.matched
+        if matched is not None and not self._wanted(line.raw):
+            matched = None
+        if matched is not None and opinion.names is not None:
+            batch.entries.append(Entry(opinion.id, at, opinion.text_hash, matched, backfilled, raw))
+            draft.matched.append(len(rows))
+            draft.names.append(opinion.names)
         self._count(batch)
         if matched is None and self._keep_all:
-            batch.filtered.append(Rejected(id_, at, "", raw))
+            batch.filtered.append(Rejected(opinion.id, at, "", raw))
         verdict = FILTERED if matched is None else MATCHED
         rows.append(FeedRow(last_seq + len(rows) + 1, post, verdict, matched or (), at, backfilled))
         if not backfilled:  # rates are those of the stream
@@ -179,6 +215,30 @@ class Drafter:
             counts[0] += 1
             if matched is not None:
                 counts[1] += 1
+
+    def _form(
+        self, line: Line, eyes: _Eyes, batch: Batch
+    ) -> tuple[Opinion, Post | Callable[[], Post], bytes] | None:
+        """An opinion of a line, its post, and what is to be kept of the line; None: nobody sees anything of it."""
+        raw, at, backfilled = line.raw, line.at, line.backfilled
+        seen = eyes.glance(raw) if len(raw) <= GLANCED else None
+        if seen is not None and eyes.lacks(seen.words) and (backfilled or self._bounds.passed(seen.id, at)):
+            return Opinion(seen.id), _Unread(self._read, raw), raw
+        try:
+            taken = eyes.decode(raw) if seen is None else Taken(whole := seen.post(), whole, raw)
+        except Undecodable as error:
+            reason = str(error)[:QUARANTINE_REASON_LENGTH]
+            batch.quarantined.append(Rejected("", at, reason, self._privacy.unreadable(raw)))
+            return None
+        if not backfilled and (after := self._bounds.seen(taken.judged, at)) is not None:
+            batch.gaps.append(after)
+        if taken.kept is None:
+            self._count(batch)
+            return None  # forgotten: it counts as filtered out
+        match = eyes.match if seen is None else eyes.match_rest
+        matched = match(taken.judged, quoted=self._quoted)
+        shown = shown_of(taken.kept, taken.raw)
+        return opinion_of(taken.kept, shown, matched), shown, taken.raw
 
     def _count(self, batch: Batch) -> None:
         batch.consumed += 1
@@ -199,9 +259,3 @@ class Drafter:
             batch.deletions.append(self._privacy.deletion(mark))
             return
         batch.gaps.append(mark)
-
-
-def text_hash(text: str) -> int:
-    """A signed 64-bit hash of a text, the same in every run and on every machine."""
-    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)

@@ -14,7 +14,7 @@ from core import crashpoint
 from core.bounds import Bounds
 from core.connection import Connection, Line
 from core.crashpoint import Point
-from core.draft import Draft, Drafter
+from core.draft import Begun, Draft, Drafter
 from core.feed import Feed
 from core.journal import Journal, Mark, PageMark, Tally
 from core.ledger import Ledger
@@ -22,6 +22,7 @@ from core.lines import LineQueue
 from core.privacy import Privacy
 from core.query import Query
 from core.rates import RateHistory
+from core.second import Second
 from core.settings import Settings
 from core.snapshot import Verdict
 from core.windows import Windows
@@ -53,6 +54,7 @@ class Ingest:
         late: float = 0.0,
         max_posts: int | None = None,
         wanted: Callable[[bytes], bool] = lambda _: True,
+        second: Second | None = None,
     ) -> None:
         """`late` is the number of seconds by which posts may come out of order."""
         self._journal = journal
@@ -74,9 +76,11 @@ class Ingest:
             quoted=settings.match.quoted,
             keep_all=settings.journal.scope == "all",
             most=max_posts,
+            second=second,
         )
         self._noted_until: float | None = None  # up to then all that came is durable
         self._held: Draft | None = None  # taken, not committed yet
+        self._ahead: Begun | None = None  # taken behind it
         self._commit_seconds = settings.journal.batch_age  # that the last commit took
         self.marked = False  # a gap began or ended since somebody looked
         self.on_page: Callable[[], None] = lambda: None  # called when a page of a fill is durable
@@ -100,10 +104,10 @@ class Ingest:
     @property
     def waiting(self) -> int:
         """Bytes of lines that were read and are not committed."""
-        held = 0
+        held = sum(len(item.raw) for item in self._ahead.items if isinstance(item, Line)) if self._ahead else 0
         if self._held is not None:
             batch = self._held.batch
-            held = sum(len(entry.raw) for entry in batch.entries)
+            held += sum(len(entry.raw) for entry in batch.entries)
             held += sum(len(line.raw) for line in (*batch.filtered, *batch.quarantined))
         return self._queue.bytes + held
 
@@ -124,14 +128,24 @@ class Ingest:
         return draft.taken
 
     def _next_draft(self) -> Draft:
-        linger = min(max(LINGER * self._commit_seconds, LEAST_LINGER), self._settings.journal.batch_age)
-        items = self._queue.take(self._settings.journal.batch_size, TICK, linger)
-        draft = self._drafter.draft(items, self._feed.last_seq)
+        begun, self._ahead = self._ahead or self._begin(), None
+        draft = self._drafter.finish(begun, self._feed.last_seq, self._look_ahead)
         until = self._connection.complete_until
-        if until != self._noted_until and not len(self._queue) and not self._drafter.left_out:
+        if until != self._noted_until and not self._ahead and not len(self._queue) and not self._drafter.left_out:
             # All that was in the queue at that moment is in hand: with this batch, a crash's gap will begin there.
             draft.batch.last_byte_at = self._noted_until = until
         return draft
+
+    def _begin(self) -> Begun:
+        linger = min(max(LINGER * self._commit_seconds, LEAST_LINGER), self._settings.journal.batch_age)
+        items = self._queue.take(self._settings.journal.batch_size, TICK, linger)
+        return self._drafter.begin(items, len(self._queue))
+
+    def _look_ahead(self) -> None:
+        """A full batch waits: let the second process work on it while this one is finished and committed."""
+        size = min(self._settings.journal.batch_size, self._queue.limit // 2)
+        if len(self._queue) >= size:
+            self._ahead = self._drafter.begin(self._queue.take(size, 0, 0), len(self._queue))
 
     def _commit(self, draft: Draft) -> None:
         batch = draft.batch
@@ -168,12 +182,11 @@ class Ingest:
         """Hand the batch to the feed and the rates, now that it is durable."""
         rows = draft.rows
         arrivals = []
-        for place, new in zip(draft.matched, fresh, strict=True):
+        for place, names, new in zip(draft.matched, draft.names, fresh, strict=True):
             row = rows[place]
             if new:
-                made = row.post.created_at
-                late = row.backfilled and made is not None
-                arrivals.append((row.post, made.timestamp() if late and made else row.received_at))
+                made = row.post.created_at if row.backfilled else None
+                arrivals.append((names, row.received_at if made is None else made.timestamp()))
             else:
                 rows[place] = row.but(verdict=Verdict.DUPLICATE)
         self._windows.add_all(arrivals)

@@ -63,9 +63,14 @@ class Privacy:
         raw = self._people.disguise(raw, self._pseudonyms)
         return Taken(post, self._decode(raw), raw)
 
+    @property
+    def intervenes(self) -> bool:
+        """Whether `take` may leave something out of a line, or give somebody another name."""
+        return bool(self.tombstones) or self._pseudonyms is not None
+
     def glance(self) -> Callable[[bytes], Glance | None]:
         """The source's cheap look at a line, as long as `take` changes nothing: else a look that sees nothing."""
-        if self._glance is None or self.tombstones or self._pseudonyms is not None:
+        if self._glance is None or self.intervenes:
             return lambda _: None
         return self._glance
 

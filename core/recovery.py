@@ -9,9 +9,9 @@ from typing import TextIO
 
 from core import sources
 from core.clock import Clock, SystemClock, iso
-from core.draft import text_hash
 from core.errors import ConfigError, Undecodable
 from core.journal.recover import Recovered, recover
+from core.opinion import text_hash
 from core.owner import Owner
 from core.plain import lines
 from core.settings import Settings

@@ -139,6 +139,10 @@ class MatchSettings(Struct, frozen=True):
     """The local filter."""
 
     quoted: Annotated[Switch, "let the text of a quoted post match too"] = False
+    second_process: Annotated[
+        Literal["when-needed", "always", "never"],
+        "judge posts in a second process too: when-needed (they come faster than one judges), always, never",
+    ] = "when-needed"
 
 
 class PrivacySettings(Struct, frozen=True):

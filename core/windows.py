@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
 from itertools import chain, groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
+
+import msgspec
 
 from core.post import Post
 from core.snapshot import Top, Window
@@ -27,9 +29,10 @@ TOP = 20
 VIEW_EVERY = 5.0  # seconds between two views
 
 KINDS = ("tags", "authors", "links", "languages", "words")
+_OF_KIND = tuple((kind, attrgetter(kind)) for kind in KINDS)
 
-_WORD = re.compile(r"[^\W\d_][\w'’]+", re.UNICODE)
-_LINK = re.compile(r"https?://\S+|[@#]\w+")
+_WORD = re.compile(r"[^\W\d_][\w'’]+")
+_PROSE = re.compile(rf"https?://\S+|[@#]\w+|({_WORD.pattern})")  # what is no link, tag or name is a word
 # X's own stopwords, and the commonest words of its commonest languages: they say nothing of what is spoken of.
 _COMMON = """
 a an at and are but by com for from had has have her him his how http https if in is it its just like me my not of
@@ -40,12 +43,30 @@ le les des une est et pas dans pour sur qui ce il elle au aux je tu nous vous
 der die das und ist nicht ein eine zu den von mit auf für ich es im dem
 yang di ke dan ini itu untuk
 """
-STOPWORDS = frozenset(_COMMON.split())
+_SILENT = frozenset({*_COMMON.split(), ""})  # "" stands for what is no word
 
 
-def _prose(text: str) -> str:
-    """A text without its links, tags and names."""
-    return _LINK.sub(" ", text) if "#" in text or "@" in text or "://" in text else text
+class Names(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a window counts of a post, each name once."""
+
+    tags: list[str]
+    authors: list[str]
+    links: list[str]
+    languages: list[str]
+    words: list[str]
+
+
+def names_of(post: Post) -> Names:
+    """The names in a post. Pure."""
+    # Folded, the capital i with a dot would be an i and a mark that is part of no word.
+    words = dict.fromkeys(_PROSE.findall(post.text.replace("İ", "i").casefold()))
+    return Names(
+        [*dict.fromkeys(f"#{tag.casefold()}" for tag in post.tags)] if post.tags else [],
+        [f"@{post.author.username}"] if post.author.username else [],
+        [*dict.fromkeys(post.links)],
+        [post.lang] if post.lang else [],
+        [word for word in words if word not in _SILENT],
+    )
 
 
 @dataclass(slots=True)
@@ -64,30 +85,30 @@ class Windows:
     def __init__(self, now: float) -> None:
         self._panes: deque[_Pane] = deque()
         self._totals: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}  # of all panes
-        self._silent = STOPWORDS  # words that are not counted
+        self._silent: frozenset[str] = frozenset()  # words that are not shown
         self._viewed_at = float("-inf")
         self.view = self._look(now)
 
     def ignore(self, words: Iterable[str]) -> None:
         """Words that are in every post anyway: those of the query."""
-        self._silent = STOPWORDS.union(word.casefold() for text in words for word in _WORD.findall(text))
+        self._silent = frozenset(word.casefold() for text in words for word in _WORD.findall(text))
 
-    def add(self, post: Post, at: float) -> None:
+    def add(self, names: Names, at: float) -> None:
         """One post about the topic, received or (fetched afterwards) written at that time."""
-        self.add_all(((post, at),))
+        self.add_all(((names, at),))
 
-    def add_all(self, arrivals: Iterable[tuple[Post, float]]) -> None:
-        """The same for many at once, which is cheaper: posts and their times, in order."""
+    def add_all(self, arrivals: Iterable[tuple[Names, float]]) -> None:
+        """The same for many at once, which is cheaper: what is in the posts and their times, in order."""
         for number, group in groupby(arrivals, key=lambda arrival: int(arrival[1] // SLIDE)):
             pane = self._pane(number)
             if pane is None:
                 continue
-            posts = [post for post, _ in group]
+            posts = [names for names, _ in group]
             pane.posts += len(posts)
-            for kind, names in self._names(posts):
-                self._count(pane, kind, names)
+            for kind, of_kind in _OF_KIND:
+                self._count(pane, kind, [*map(of_kind, posts)])
 
-    def _count(self, pane: _Pane, kind: str, names: Sequence[Collection[str]]) -> None:
+    def _count(self, pane: _Pane, kind: str, names: Sequence[list[str]]) -> None:
         """Count the names of that kind of some posts. A pane lets go of names at the post that was too much."""
         counter, total = pane.names[kind], self._totals[kind]
         together = list(chain.from_iterable(names))
@@ -140,15 +161,6 @@ class Windows:
             self._viewed_at = now
             self.view = self._look(now)
 
-    def _names(self, posts: Sequence[Post]) -> Iterator[tuple[str, list[Collection[str]]]]:
-        """By kind the names of each post that has any, each name once a post."""
-        yield "tags", [{f"#{tag.casefold()}" for tag in post.tags} for post in posts if post.tags]
-        yield "authors", [(f"@{post.author.username}",) for post in posts if post.author.username]
-        yield "links", [set(post.links) for post in posts if post.links]
-        yield "languages", [(post.lang,) for post in posts if post.lang]
-        words = (map(str.casefold, _WORD.findall(_prose(post.text))) for post in posts)
-        yield "words", [set(of_post) - self._silent for of_post in words]
-
     def _pane(self, number: int) -> _Pane | None:
         """The pane of that number; None when it is older than the window."""
         if not self._panes or number > self._panes[-1].number:
@@ -182,5 +194,7 @@ class Windows:
 
     def _top(self, kind: str) -> Top:
         # Those of equal count by name, so that the list does not flicker.
-        names = nlargest(TOP, self._totals[kind].items(), key=lambda item: (item[1], item[0]))
+        silent = self._silent if kind == "words" else ()
+        told = (item for item in self._totals[kind].items() if item[0] not in silent)
+        names = nlargest(TOP, told, key=lambda item: (item[1], item[0]))
         return Top(kind, tuple(names), exact=not any(kind in pane.pruned for pane in self._panes))

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from core.bounds import Bounds
 from core.connection import Line
-from core.draft import GLANCED, Drafter
+from core.draft import Drafter
 from core.errors import QueryError, Undecodable
 from core.journal import Deletion, GapMark, KeywordsMark, Tombstones
+from core.opinion import GLANCED
 from core.privacy import Privacy
 from core.pseudonyms import Pseudonyms
 from core.query import parse_topic

@@ -9,8 +9,9 @@ import pytest
 
 from core.bounds import Bounds
 from core.connection import Line
-from core.draft import GLANCED, Drafter, text_hash
+from core.draft import Drafter
 from core.journal import AfterMark, Entry, GapMark, Tombstones
+from core.opinion import GLANCED, text_hash
 from core.privacy import Privacy
 from core.query import LONGEST_POST, parse_topic
 from core.snapshot import Verdict

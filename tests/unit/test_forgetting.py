@@ -14,7 +14,6 @@ from core import sources
 from core.clock import SystemClock
 from core.counters import Counters
 from core.delivery import Delivery
-from core.draft import text_hash
 from core.eraser import Eraser
 from core.errors import JournalError, StoreRefused, Unavailable
 from core.events import EventLog
@@ -24,6 +23,7 @@ from core.journal import Batch, Deletion, Entry, Forgetting, Journal, Rejected, 
 from core.journal.recover import recover
 from core.journal.schema import VERSION
 from core.ledger import Ledger
+from core.opinion import text_hash
 from core.privacy import Privacy
 from core.sinks.base import Outcome
 from core.snapshot import FeedRow, Verdict

@@ -7,9 +7,9 @@ import unicodedata
 import bson
 import pytest
 
-from core.draft import SHOWN, text_hash
 from core.errors import Undecodable
 from core.filter import Wanted, compile_filter
+from core.opinion import SHOWN, text_hash
 from core.post import Author, Post, Ref
 from core.query import LONGEST_POST, parse_topic
 from core.sinks.base import StoredRow

@@ -10,7 +10,7 @@ import pytest
 
 from core.connection import Connection, Line
 from core.counters import Counters
-from core.draft import QUARANTINE_REASON_LENGTH, SHOWN, text_hash
+from core.draft import QUARANTINE_REASON_LENGTH
 from core.errors import JournalError, Undecodable
 from core.events import EventLog
 from core.feed import Feed
@@ -19,6 +19,7 @@ from core.ingest import Ingest
 from core.journal import Journal, PageMark, Tombstones
 from core.ledger import Ledger
 from core.lines import LineQueue
+from core.opinion import SHOWN, text_hash
 from core.post import Post
 from core.privacy import Privacy
 from core.query import parse_topic

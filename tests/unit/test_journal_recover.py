@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from core.draft import text_hash
 from core.errors import JournalError
 from core.journal import Batch, Entry, Forgetting, GapMark, Journal, Rejected, Settled, Tally
 from core.journal import recover as recover_module
@@ -23,6 +22,7 @@ from core.journal.progress import FILE_NAME as PROGRESS
 from core.journal.recover import UNPROVEN, recover
 from core.journal.salvage import tables
 from core.journal.schema import VERSION
+from core.opinion import text_hash
 from core.owner import Owner
 from core.recovery import _text_hash
 from tests.conftest import ROOT

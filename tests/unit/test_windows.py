@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core import windows
 from core.post import Author, Post
-from core.windows import KINDS, LENGTH, SLIDE, Windows
+from core.windows import KINDS, LENGTH, SLIDE, Windows, names_of
 
 T0 = 1_793_491_200.0  # a whole number of panes
 
@@ -44,7 +44,7 @@ def test_it_counts_what_a_plain_count_of_the_same_hour_counts(arrivals):
     counted = Windows(T0)
     newest = max((at for at, _ in arrivals), default=0)
     for at, tag in arrivals:
-        counted.add(post(tags=[tag]), T0 + at)
+        counted.add(names_of(post(tags=[tag])), T0 + at)
     window = look(counted, T0 + newest)
     assert window.length == LENGTH
     inside = [(at, tag) for at, tag in arrivals if T0 + at >= window.start]
@@ -60,7 +60,8 @@ def test_it_counts_what_a_plain_count_of_the_same_hour_counts(arrivals):
 )
 def test_many_at_once_count_as_they_do_one_by_one_also_where_names_are_let_go(arrivals, together):
     posts = [
-        (post(tags=[tag, "x"], author=tag * 2, links=[text], text=text), T0 + at) for at, tag, text in arrivals
+        (names_of(post(tags=[tag, "x"], author=tag * 2, links=[text], text=text)), T0 + at)
+        for at, tag, text in arrivals
     ]
     with mock.patch.object(windows, "PANE_NAMES", 4):
         alone, at_once = Windows(T0), Windows(T0)
@@ -74,8 +75,8 @@ def test_many_at_once_count_as_they_do_one_by_one_also_where_names_are_let_go(ar
 
 def test_it_slides_by_five_minutes_and_ends_empty():
     counted = Windows(T0)
-    counted.add(post(tags=["a"]), T0 + 10)
-    counted.add(post(tags=["b"]), T0 + 400)
+    counted.add(names_of(post(tags=["a"])), T0 + 10)
+    counted.add(names_of(post(tags=["b"])), T0 + 400)
     assert look(counted, T0 + LENGTH - 1).posts == 2
     assert tops(look(counted, T0 + LENGTH + 1), "tags") == {"#b": 1}
     assert look(counted, T0 + LENGTH + SLIDE + 1).posts == 0
@@ -87,7 +88,7 @@ def test_each_kind_is_counted_once_a_post():
     counted = Windows(T0)
     counted.ignore(['"justin bieber"', "music OR #music"])
     text = "The music of Justin Bieber: tour tour tour https://t.co/abc #tour @ana l'été música 2026"
-    counted.add(post(tags=["Tour", "tour"], links=["https://e.org/1", "https://e.org/1"], text=text), T0)
+    counted.add(names_of(post(tags=["Tour", "tour"], links=["https://e.org/1", "https://e.org/1"], text=text)), T0)
     view = look(counted, T0)
     assert tops(view, "tags") == {"#tour": 1}
     assert tops(view, "authors") == {"@ana": 1}
@@ -100,7 +101,7 @@ def test_each_kind_is_counted_once_a_post():
 def test_the_commonest_come_first_and_equal_ones_keep_their_order():
     counted = Windows(T0)
     for number, name in enumerate("aabbcdd"):
-        counted.add(post(number, author=name), T0 + number)
+        counted.add(names_of(post(number, author=name)), T0 + number)
     first = look(counted, T0 + 10).tops[1].names
     assert [count for _, count in first] == [2, 2, 2, 1]
     assert look(counted, T0 + 11).tops[1].names == first
@@ -110,8 +111,8 @@ def test_too_many_names_are_let_go_and_it_says_so(monkeypatch):
     monkeypatch.setattr(windows, "PANE_NAMES", 100)
     counted = Windows(T0)
     for number in range(1000):
-        counted.add(post(number, author=f"once{number}", tags=["often"]), T0)
-        counted.add(post(number, author="often"), T0)
+        counted.add(names_of(post(number, author=f"once{number}", tags=["often"])), T0)
+        counted.add(names_of(post(number, author="often")), T0)
     view = look(counted, T0)
     authors = next(top for top in view.tops if top.kind == "authors")
     assert authors.names[0] == ("@often", 1000)
@@ -125,7 +126,7 @@ def test_a_view_is_made_every_five_seconds_at_most():
     counted = Windows(T0)
     counted.refresh(T0)
     before = counted.view
-    counted.add(post(), T0)
+    counted.add(names_of(post()), T0)
     counted.refresh(T0 + 4.9)
     assert counted.view is before
     counted.refresh(T0 + 5.0)
