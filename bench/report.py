@@ -42,8 +42,9 @@ Everyone reads the same stream from a simulator in another process, on loopback,
 about 300 bytes or rich ones of about 4.7 kB with includes, of which a part is about the topic and one in a
 hundred comes twice. The time runs from the first byte that is sent until the last post is durable. Medians of
 {repetitions} interleaved repetitions, in brackets the slowest and the fastest; µs are processor time a post (of
-the client, not of the database), which other work on the machine changes less than the speed. A figure is printed
-only after what was stored was compared with what was sent, post by post.
+the client and whatever it starts, not of the database), which other work on the machine changes less than the
+speed. MB are the most that it had; of several processes the sum of what each had, which is an upper bound. A
+figure is printed only after what was stored was compared with what was sent, post by post.
 
 {throughput}
 

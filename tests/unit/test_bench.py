@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
 
-from bench import painted, report
+from bench import family, painted, report
 from bench.contestants import (
     ALL,
     LIMIT_ALL,
@@ -15,6 +17,7 @@ from bench.contestants import (
     OURS,
     SEED,
     TWARC,
+    Program,
     Run,
     Wrong,
     compare_lines,
@@ -203,6 +206,55 @@ def test_without_flags_the_command_is_the_bare_one():
 def test_what_a_rival_misses_is_told():
     cells = [cell(SEED, one.load, found=0.81) if one.who is SEED else one for one in everything()]
     assert "finds 81% of the rich posts about the topic" in report.page(answers(cells))
+
+
+# Each generation starts the next, works, holds memory, outlives its child and ends when it may.
+GENERATION = """
+import subprocess, sys, time
+from pathlib import Path
+age, folder, deadline = int(sys.argv[1]), Path(sys.argv[2]), time.monotonic() + 60
+child = subprocess.Popen([sys.executable, __file__, str(age + 1), folder]) if age < 2 else None
+held = b"x" * 40_000_000
+while time.process_time() < 0.2:
+    pass
+(folder / f"worked-{age}").touch()
+if child:
+    child.wait()
+(folder / f"alone-{age}").touch()
+while not (folder / f"end-{age}").exists() and time.monotonic() < deadline:
+    time.sleep(0.01)
+"""
+
+
+def test_what_children_took_counts_while_they_live_and_when_they_have_ended(tmp_path: Path):
+    script = tmp_path / "generation.py"
+    script.write_text(GENERATION)
+    unsent = SimpleNamespace(has_begun=lambda: False)
+    program = Program([str(script), "0", str(tmp_path)], tmp_path, {}, unsent)
+
+    def watch(*names: str) -> tuple[float, int]:
+        """Look until these are there, and twice more."""
+        deadline = time.monotonic() + 30
+        while not all((tmp_path / name).exists() for name in names) and time.monotonic() < deadline:
+            program.look()
+            time.sleep(0.01)
+        program.look()
+        program.look()
+        return program.cpu, program.memory
+
+    seen = [watch("worked-0", "worked-1", "worked-2")]
+    for age in (2, 1):
+        (tmp_path / f"end-{age}").touch()
+        seen.append(watch(f"alone-{age - 1}"))
+    assert family.look(program.process.pid).cpu >= seen[0][0], "nothing is lost when a child ends"
+    (tmp_path / "end-0").touch()
+    program.end()
+    seen.append((program.cpu, program.memory))
+    assert seen[0][0] >= 0.55, "three times 0.2 s, less what the kernel's clock ticks cannot tell"
+    assert seen[-1][0] < seen[0][0] + 0.2, "nothing is counted twice"
+    assert seen[0][1] > 120_000_000
+    for column in zip(*seen, strict=True):
+        assert list(column) == sorted(column), "neither ever goes down"
 
 
 @pytest.mark.parametrize("who", [OURS, LIMIT_SAME, TWARC], ids=lambda who: who.name)
