@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import family, painted, report
+from bench import curves, family, painted, report
 from bench.contestants import (
     ALL,
     LIMIT_ALL,
@@ -24,6 +25,7 @@ from bench.contestants import (
     compare_parts,
     compare_topical,
     measure,
+    ours,
 )  # fmt: skip
 from bench.curves import Cost
 from bench.growth import Point
@@ -84,6 +86,7 @@ def answers(cells):
         Start(250.0, 180.0, 340.0, 15.0, 150.0, 260.0, 0.004, 50_000_000),
         Screen(0.33, 0.40, 120, 31.0, 62.0, 12.0, 40.0),
         [Cost(100, 0.02, 200.0), Cost(10_000, 0.25, 25.0)],
+        [Cost(351, 0.12, 60.0), Cost(4888, 0.15, 75.0)],
         [Cost(0, 0.1, 20.0), Cost(4, 0.2, 40.0)],
     )
 
@@ -148,6 +151,10 @@ def test_the_page_has_every_figure_and_the_plot_is_a_picture():
     assert "memory with 1,000,000 posts stored, the most | 62 MB | 120 MB | 80 MB |" in page
     assert "| judge | 1.2 | 1.2 |" in page
     assert "| 1,000 | 21.2 |" in page
+    assert (
+        "| bytes | of a core | µs a post |\n|---|---|---|\n| 351 | 12.0% | 60.0 |\n| 4,888 | 15.0% | 75.0 |"
+        in page
+    )
     assert ElementTree.fromstring(report.plot_growth(POINTS)) is not None
     picture = ElementTree.fromstring(report.plot(cells))
     assert sum(part.tag.endswith("rect") for part in picture.iter()) == len(cells)
@@ -155,6 +162,7 @@ def test_the_page_has_every_figure_and_the_plot_is_a_picture():
     assert results["command"] == 'make bench BENCH_FLAGS="--repetitions 1"'
     assert results["command"] in page
     assert len(results["throughput"]) == len(cells)
+    assert results["payloads"][0] == {"at": 351, "share": 0.12, "per_post": 60.0}
     assert {one["other"] for one in results["ratios"]} == {SEED.name, TWARC.name, LIMIT_SAME.name, LIMIT_ALL.name}
 
 
@@ -255,6 +263,15 @@ def test_what_children_took_counts_while_they_live_and_when_they_have_ended(tmp_
     assert seen[0][1] > 120_000_000
     for column in zip(*seen, strict=True):
         assert list(column) == sorted(column), "neither ever goes down"
+
+
+def test_the_lines_that_are_measured_are_those_that_the_capture_got(tmp_path: Path):
+    with Stream(Load("rich", 1.0), tmp_path, prepared=curves.LAP) as stream:  # all are kept
+        ours(stream, tmp_path, "--max-posts", str(curves.LAP)).end()
+        found = curves.line_bytes(stream)
+    with sqlite3.connect(tmp_path / "data" / "journal.sqlite") as db:
+        assert found == pytest.approx(db.execute("SELECT avg(length(raw)) FROM posts").fetchone()[0], rel=0.01)
+    db.close()
 
 
 @pytest.mark.parametrize("who", [OURS, LIMIT_SAME, TWARC], ids=lambda who: who.name)
