@@ -91,7 +91,10 @@ def test_a_value_that_a_setting_cannot_have_is_refused_with_those_that_it_can(na
 def test_sizes_and_ages_are_read_as_people_write_them():
     assert settings.load({"journal.min_free": "1.5 GB"}).journal.min_free == 1_500_000_000
     assert settings.load({"journal.min_free": 7}).journal.min_free == 7
-    for name, value in (("min_free", "-1"), ("min_free", "much"), ("keep", "90"), ("keep", 90), ("keep", "0d")):
+    for name, value in (
+        ("min_free", "-1"), ("min_free", "much"), ("min_free", "9" * 5000), ("min_free", "9" * 400 + "TB"),
+        ("keep", "90"), ("keep", 90), ("keep", "0d"), ("keep", "9" * 400 + "d"),
+    ):  # fmt: skip
         with pytest.raises(ConfigError, match=rf"'journal\.{name}' is wrong: '{value}'"):
             settings.load({f"journal.{name}": value})
 
