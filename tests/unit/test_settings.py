@@ -8,9 +8,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from core import settings
 from core.errors import ConfigError
+from tests.strategies import TEXT
 
 
 @pytest.fixture(autouse=True)
@@ -275,3 +278,34 @@ def test_a_profile_with_a_secret_that_others_can_read_is_told(tmp_path, text, to
     path.chmod(0o600)
     assert settings.open_secrets("lab") == ""
     assert settings.open_secrets(None) == settings.open_secrets("nowhere") == ""
+
+
+SECRETS = ["store", "x.bearer_token", "x.consumer_key", "x.consumer_secret", "privacy.key"]
+OTHERS = [name for name, _, _ in settings.describe() if name not in SECRETS]
+SCALARS = st.booleans() | st.integers() | st.floats() | st.datetimes() | st.dates() | st.times() | TEXT
+
+
+def tables(scalars, names):
+    return st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(names, inner), max_leaves=6)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*OTHERS, "x", "ui", "ui.keys.star", "ui.keys."]) | TEXT, tables(SCALARS, TEXT)
+    ),
+    st.dictionaries(
+        st.sampled_from(SECRETS),
+        tables(SCALARS.map(lambda value: f"s3cret{value}") | SCALARS, TEXT.map(lambda name: f"s3cret{name}")),
+    ),
+)
+@example({"log.format": "\udcff"}, {})
+@example({}, {"store": {"mongodb://u:s3cret@h": 1}})
+def test_any_table_gives_settings_or_words_and_no_secret(others, secrets):
+    try:
+        loaded = settings.load(settings._flat(others | secrets))
+    except ConfigError as error:
+        assert error.message
+        assert error.hint
+        assert "s3cret" not in str(error)
+    else:
+        assert "s3cret" not in repr(loaded)
