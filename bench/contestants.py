@@ -16,6 +16,7 @@ from typing import Any
 
 import pymongo
 
+from bench import family
 from bench.stream import TOKEN, Expected, Stream
 
 LOOK = 0.01  # seconds between two looks at whether all is durable
@@ -35,7 +36,7 @@ class Run:
     posts: int
     seconds: float
     cpu: float  # seconds of processor time
-    memory: int  # bytes, the most
+    memory: int  # bytes, the most; an upper bound when it was several processes
     found: float  # share of the posts about the topic that are in the store
 
     @property
@@ -131,21 +132,15 @@ def where(stream: Stream, folder: Path) -> list[str]:
     return ["--data-dir", str(folder / "data"), "--set", f"x.base_url={stream.url}"]
 
 
-def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has taken so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 class Program:
-    """A contestant's process, looked at while it runs."""
+    """A contestant's process and whatever it starts, looked at while it runs."""
 
     def __init__(self, arguments: Sequence[str], folder: Path, env: dict[str, str], stream: Stream) -> None:
         self._stream = stream
         self._said = folder / "said.log"
         self._before: float | None = None
         self._spent = 0.0
-        self.memory = 0  # bytes, the most so far
+        self.memory = 0  # bytes, the most so far; of several processes, at most the sum of what each had
         self.ended_at = 0.0
         # Without PYTHONDONTWRITEBYTECODE above all: whoever has installed a program has it compiled.
         ours = ("BIEBER_TUI_", "PYTHON")
@@ -154,7 +149,7 @@ class Program:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments], env=inherited | env, stdout=said, stderr=said
             )
-        self._proc = Path(f"/proc/{self.process.pid}")
+        self._seen = {self.process.pid}
 
     @property
     def cpu(self) -> float:
@@ -168,11 +163,13 @@ class Program:
 
     def look(self) -> None:
         """Note processor time and memory. (rusage counts what the process was before, too.)"""
-        self._spent = cpu_seconds(self.process.pid)
+        taken = family.look(self.process.pid)
+        self._spent = max(self._spent, taken.cpu)  # what a child took that was not waited for is lost at the end
         if self._before is None and self._stream.has_begun():
             self._before = self._spent
-        if peak := re.search(r"VmHWM:\s+(\d+) kB", (self._proc / "status").read_text()):
-            self.memory = int(peak[1]) * 1024
+        # A child counts from the second look on: until it is a program of its own it shows its parent's memory.
+        self.memory = max(self.memory, sum(peak for pid, peak in taken.peaks.items() if pid in self._seen))
+        self._seen |= taken.peaks.keys()
 
     def durable(self, journal: Path, posts: int, *, stored: bool) -> float:
         """Wait until so many posts were consumed durably, and (`stored`) the store has answered for all of them.

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from bench.contestants import LIMIT_ALL, LIMIT_SAME, OURS, OURS_MONGODB, SEED, TWARC
-from bench.curves import WATCHED, Cost
+from bench.curves import SIZED, WATCHED, Cost
 from bench.growth import LOAD, POSTS, Point
 from bench.latency import RATE, Latency
 from bench.painted import Painted
@@ -42,8 +42,9 @@ Everyone reads the same stream from a simulator in another process, on loopback,
 about 300 bytes or rich ones of about 4.7 kB with includes, of which a part is about the topic and one in a
 hundred comes twice. The time runs from the first byte that is sent until the last post is durable. Medians of
 {repetitions} interleaved repetitions, in brackets the slowest and the fastest; µs are processor time a post (of
-the client, not of the database), which other work on the machine changes less than the speed. A figure is printed
-only after what was stored was compared with what was sent, post by post.
+the client and whatever it starts, not of the database), which other work on the machine changes less than the
+speed. MB are the most that it had; of several processes the sum of what each had, which is an upper bound. A
+figure is printed only after what was stored was compared with what was sent, post by post.
 
 {throughput}
 
@@ -122,6 +123,11 @@ each batch has few posts, and its commit is paid by these:
 
 {rates}
 
+At {sized:,} posts a second, of which 10% are about the topic too, with lines of so many bytes in the mean: small
+posts, posts with the fields that a capture asks for, and rich ones with everything that X has:
+
+{payloads}
+
 And at {watched:,} posts a second with so many dashboards attached. A viewer gets what is new since it looked,
 packed once for each:
 
@@ -144,6 +150,7 @@ class Answers:
     start: Start
     screen: Screen
     rates: Sequence[Cost]
+    payloads: Sequence[Cost]
     viewers: Sequence[Cost]
 
 
@@ -169,6 +176,7 @@ def results(answers: Answers) -> dict[str, Any]:
         "start": asdict(answers.start),
         "screen": asdict(answers.screen),
         "rates": [asdict(cost) for cost in answers.rates],
+        "payloads": [asdict(cost) for cost in answers.payloads],
         "viewers": [asdict(cost) for cost in answers.viewers],
         "throughput": [
             {
@@ -208,7 +216,8 @@ def page(answers: Answers) -> str:
         painted=answers.painted, numbers=NUMBERS_EVERY * 1000, tweepy=start.tweepy_ms,
         textual=start.textual_ms, growth_load=LOAD,
         growth_posts=POSTS, growth=_growth(answers.growth), stages=_stages(answers.stages),
-        terms=_terms(answers.terms), rates=_costs(answers.rates, "posts/s"), watched=WATCHED,
+        terms=_terms(answers.terms), rates=_costs(answers.rates, "posts/s"), sized=SIZED,
+        payloads=_costs(answers.payloads, "bytes"), watched=WATCHED,
         viewers=_costs(answers.viewers, "viewers"),
     )  # fmt: skip
 

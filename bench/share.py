@@ -7,11 +7,13 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from bench.contestants import Wrong, cpu_seconds
+from bench import family
+from bench.contestants import Wrong
 
 
 class Share:
-    """The share of a core that a process takes between entering and leaving, and what that is for each post.
+    """The share of a core that a process and its children take between entering and leaving, and what that is for
+    each post.
 
     `folder`/data is the capture's. Raises Wrong when it falls behind `rate` posts a second.
     """
@@ -27,7 +29,7 @@ class Share:
     def _now(self) -> tuple[float, float, float]:
         with closing(sqlite3.connect(f"file:{self._journal}?mode=ro", uri=True)) as db:
             consumed = db.execute("SELECT total(consumed) FROM counters").fetchone()[0]
-        return time.monotonic(), cpu_seconds(self._pid), consumed
+        return time.monotonic(), family.look(self._pid).cpu, consumed
 
     def __enter__(self) -> Share:
         self._before = self._now()

@@ -14,7 +14,7 @@ import requests
 from core.simulator.options import BEARER_TOKEN
 from core.simulator.prepared import Order
 
-Payload = Literal["small", "full"]
+Payload = Literal["small", "rich", "full"]
 TOKEN = BEARER_TOKEN
 RULE = '"justin bieber"'
 DUPLICATES = 0.01
@@ -22,13 +22,16 @@ DUPLICATES = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One kind of stream: posts of about 300 bytes or 4.7 kB, and the share that is about the topic."""
+    """One kind of stream: posts of about 300 bytes, posts with the fields that are asked for ("rich"), or posts of
+    4.7 kB with all that X has ("full"); and the share that is about the topic.
+    """
 
     payload: Payload
     match: float
 
     def __str__(self) -> str:
-        return f"{'small' if self.payload == 'small' else 'rich'}, {self.match:.0%}"
+        names = {"small": "small", "rich": "as asked for", "full": "rich"}
+        return f"{names[self.payload]}, {self.match:.0%}"
 
 
 LOADS = tuple(Load(payload, match) for payload in ("small", "full") for match in (0.1, 0.5))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import platformdirs
-from msgspec import Meta, Struct, ValidationError, convert, field
+from msgspec import Meta, Struct, convert, field
 
 from core.errors import ConfigError
 from core.secret import SecretStr
@@ -32,10 +32,12 @@ NOT_SETTINGS = frozenset({f"{ENV_PREFIX}CACHE", f"{ENV_PREFIX}CRASH", f"{ENV_PRE
 
 SEE_LIST = "`bieber-tui settings` lists every setting."
 _WORDS = {int: "a whole number", float: "a number", str: "a text"}
+_NO_TEXT = re.compile(r"[\0\ud800-\udfff]")  # bytes that are no UTF-8 come from the system as half surrogates
+LONGEST_SECRET = 64 * 1024  # bytes of its file
 _YES, _NO = ("true", "yes", "on", "1", "t", "y"), ("false", "no", "off", "0", "f", "n")
 
 
-def _path(written: str) -> Path:
+def _path(written: str | Path) -> Path:
     """A path, `~` at its beginning resolved when it names somebody's home."""
     try:
         return Path(written).expanduser()
@@ -44,32 +46,38 @@ def _path(written: str) -> Path:
 
 
 def _secret(value: Any) -> SecretStr | None:
-    """A secret, given as itself or as `file:PATH`."""
-    if value is None:
+    """A secret, given as itself or as `file:PATH`; an empty text is none, an empty file is a mistake."""
+    if value is None or value == "":
         return None
     if not isinstance(value, str):
         raise ValueError("it must be a text")
-    if value.startswith("file:"):
-        path = _path(value.removeprefix("file:"))
-        try:
-            return SecretStr(path.read_text(encoding="utf-8").strip())
-        except OSError as error:
-            raise ValueError(f"the secret's file {path} cannot be read: {error.strerror}") from error
-    return SecretStr(value)
+    if not value.startswith("file:"):
+        return SecretStr(value)
+    path = _path(value.removeprefix("file:"))
+    try:
+        with path.open("rb") as file:
+            text = file.read(LONGEST_SECRET).decode("utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+    else:
+        if 0 < len(text) < LONGEST_SECRET:
+            return SecretStr(text)
+        fault = "it is too long for a secret" if text else "it is empty"
+    raise ValueError(f"the secret's file {path} cannot be read: {fault}")
 
 
 def _switch(value: Any) -> bool:
     """True or false, as people write it."""
-    word = str(value).lower()
+    word = str(value).strip().lower()
     if word not in _YES + _NO:
         raise ValueError("it must be true or false")
     return word in _YES
 
 
 def _folder(value: Any) -> Path:
-    if not isinstance(value, str | Path):
+    if not isinstance(value, str | Path) or not str(value).strip():
         raise ValueError("it must be the path of a folder")
-    return Path(value)
+    return _path(value)
 
 
 def _keep(value: Any) -> str:
@@ -82,6 +90,9 @@ Secret = Annotated[SecretStr | None, _secret]
 Switch = Annotated[bool, _switch]
 Folder = Annotated[Path, _folder]
 Bytes = Annotated[int, parse_size]
+Posts = Annotated[int, Meta(ge=0, le=10**9)]
+Span = Annotated[float, Meta(ge=0, le=86_400)]  # seconds; no clock of the system takes any number
+Wait = Annotated[float, Meta(gt=0, le=86_400)]
 Keep = Annotated[str, _keep]
 # What makes the address of a store a secret: user:password@, or an option that holds one.
 _PASSWORD = re.compile(r"://.*:.*@|[?&](tlsCertificateKeyFilePassword|authMechanismProperties)=", re.I | re.S)
@@ -95,17 +106,15 @@ class XSettings(Struct, frozen=True):
     consumer_key: Annotated[Secret, "the app's key, exchanged for a bearer token"] = None
     consumer_secret: Annotated[Secret, "the app's key's secret"] = None
     backfill: Annotated[Switch, "fill gaps from recent search; X bills what is fetched"] = False
-    backfill_wait: Annotated[
-        float, Meta(ge=0), "seconds from a gap's end until it is filled: search lags by half a minute"
-    ] = 45.0
+    backfill_wait: Annotated[Span, "seconds from a gap's end to its filling: search lags by half a minute"] = 45.0
     backfill_overlap: Annotated[
-        float, Meta(ge=0), "seconds before and after a gap that are fetched too: posts come out of order"
+        Span, "seconds before and after a gap that are fetched too: posts come out of order"
     ] = 7.0
-    backfill_max_posts: Annotated[int, Meta(ge=0), "posts fetched for one gap at most"] = 5000
-    backfill_max_posts_per_day: Annotated[int, Meta(ge=0), "posts fetched in one day (UTC) at most"] = 20_000
+    backfill_max_posts: Annotated[Posts, "posts fetched for one gap at most"] = 5000
+    backfill_max_posts_per_day: Annotated[Posts, "posts fetched in one day (UTC) at most"] = 20_000
     backfill_pauses: Annotated[Switch, "fill pauses too"] = False
-    stall_after: Annotated[float, Meta(gt=0), "seconds without a byte until the stream counts as stalled"] = 22.0
-    connect_timeout: Annotated[float, Meta(gt=0), "seconds to wait for a connection and its answer"] = 10.0
+    stall_after: Annotated[Wait, "seconds without a byte until the stream counts as stalled"] = 22.0
+    connect_timeout: Annotated[Wait, "seconds to wait for a connection and its answer"] = 10.0
 
 
 class JournalSettings(Struct, frozen=True):
@@ -132,7 +141,7 @@ class MongodbSettings(Struct, frozen=True):
     collection: Annotated[str, Meta(min_length=1), "collection that the posts go to"] = "posts"
     raw: Annotated[Switch, "store the raw line too"] = False
     batch_size: Annotated[int, Meta(ge=1, le=10_000), "documents in one insert at most"] = 1000
-    timeout: Annotated[float, Meta(gt=0), "seconds to wait for the server"] = 5.0
+    timeout: Annotated[Wait, "seconds to wait for the server"] = 5.0
 
 
 class MatchSettings(Struct, frozen=True):
@@ -156,7 +165,7 @@ class LogSettings(Struct, frozen=True):
     """The log of a headless run."""
 
     format: Annotated[Literal["text", "json"], "lines for people, or JSON objects"] = "text"
-    summary_every: Annotated[float, Meta(gt=0), "seconds between two summary lines"] = 10.0
+    summary_every: Annotated[Wait, "seconds between two summary lines"] = 10.0
 
 
 class UiSettings(Struct, frozen=True):
@@ -216,14 +225,16 @@ def _read(path: Path) -> dict[str, Any]:
     """The settings of a profile by their dotted names."""
     import tomllib  # noqa: PLC0415 - most runs have no profile
 
-    return _flat(tomllib.loads(path.read_text(encoding="utf-8")))
+    return _flat(tomllib.loads(path.read_text(encoding="utf-8-sig")))
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A table of tables as one, with dotted names."""
+    """A table of tables as one, with dotted names; what is given for one setting stays whole."""
     flat: dict[str, Any] = {}
-    for name, value in table.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    for last, value in table.items():
+        name = prefix + last
+        opens = name in _SECTIONS or (value and (_is_table(name) or not _owner(name)))
+        flat |= _flat(value, f"{name}.") if isinstance(value, dict) and opens else {name: value}
     return flat
 
 
@@ -263,7 +274,11 @@ def _owner(name: str) -> str:
     if name in _SETTINGS:
         return name
     table = name.rpartition(".")[0]
-    return table if get_origin(_kind(table)) is dict else ""
+    return table if _is_table(table) else ""
+
+
+def _is_table(name: str) -> bool:
+    return get_origin(_kind(name)) is dict
 
 
 def _kind(name: str) -> Any:
@@ -302,7 +317,7 @@ def load(overrides: Mapping[str, Any] | None = None, profile: str | None = None)
         section, _, last = owner.rpartition(".")
         try:
             if not owner:
-                faults[name] = f"there is no setting {name!r}"
+                faults[name] = _unknown(name)
             elif owner == name:
                 values[section][last] = _converted(_SETTINGS[owner], value)
             else:
@@ -311,38 +326,56 @@ def load(overrides: Mapping[str, Any] | None = None, profile: str | None = None)
         except ValueError as error:  # msgspec's too
             faults[name] = f"the setting {name!r} is wrong: {error}"
     if faults:
-        first = next(iter(faults))
-        variable = ENV_PREFIX + first.upper().replace(".", "__")
-        raise ConfigError(
-            "; ".join(faults.values()),
-            f"It is given by --set {first}=…, by the variable {variable} or in a profile. {SEE_LIST}",
-        )
+        hint = SEE_LIST
+        if first := next(filter(_owner, faults), ""):
+            variable = ENV_PREFIX + first.upper().replace(".", "__")
+            hint = f"It is given by --set {first}=…, by the variable {variable} or in a profile. {SEE_LIST}"
+        raise ConfigError("; ".join(faults.values()), hint)
     return Settings(**values.pop(""), **{name: _SECTIONS[name](**inner) for name, inner in values.items()})
+
+
+def _unknown(name: str) -> str:
+    """That there is no such setting, in words; cut where a value may begin: --set x.bearer_token:VALUE=."""
+    if name in _SECTIONS:
+        within = next(known for known in _SETTINGS if known.startswith(f"{name}."))
+        return f"{name!r} is no setting but a section: {within} is a setting in it"
+    import difflib  # noqa: PLC0415 - only when something is wrong
+
+    near = difflib.get_close_matches(name, [*_SECTIONS, *_SETTINGS], 1)
+    known = re.split(r"[^\w.-]", name)[0][:60]
+    shown = name if known == name else f"{known}…"
+    return f"there is no setting {shown!r}" + (f": do you mean {near[0]}?" if near else "")
 
 
 def _converted(kind: Any, value: Any) -> Any:
     """A value as its setting wants it. Raises ValueError in words, never with the value: it may be a secret."""
+    if isinstance(value, str) and _NO_TEXT.search(value):
+        raise ValueError("it must be a text in UTF-8, without NUL")
     for read in kind.__metadata__:
         if callable(read):
             return read(value)
+    if isinstance(value, str) and kind.__origin__ is not str:
+        value = value.strip()
     try:
         return convert(value, kind, strict=False)
-    except ValidationError:
-        raise ValueError(f"it must be {_allowed(kind)}") from None
+    except ValueError:  # msgspec's too
+        raise ValueError(f"it must be {_allowed(kind, value)}") from None
 
 
-def _allowed(kind: Any) -> str:
-    """What a value may be, in words."""
+def _allowed(kind: Any, value: Any) -> str:
+    """What may stand instead of a value, in words."""
     if get_origin(kind.__origin__) is Literal:
         return " or ".join(get_args(kind.__origin__))
+    if get_origin(kind.__origin__) is dict and not isinstance(value, dict):
+        return f"a table ({kind.__metadata__[-1]})"
     words = _WORDS.get(kind.__origin__, "a text or a list of texts")
     for limit in kind.__metadata__:
         if not isinstance(limit, Meta):
             continue
         if limit.ge is not None:
-            words += f" from {limit.ge} " + ("up" if limit.le is None else f"to {limit.le}")
+            words += f" from {limit.ge} to {limit.le}"
         if limit.gt is not None:
-            words += f" above {limit.gt}"
+            words += f" above {limit.gt}, up to {limit.le}"
         if limit.min_length:
             words += " that is not empty"
     return words

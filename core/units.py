@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 AGES = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0, "y": 365.25 * 86_400.0}
 
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.IGNORECASE)
+# No more digits than a float tells apart.
+_AMOUNT = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([a-z]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,7 @@ class Keep:
 def parse_size(text: str | int) -> int:
     """Bytes of "200 MB" (decimal units; a bare number is bytes). Raises ValueError in words."""
     bare = str(text).strip()
-    if bare.isdecimal():
-        return int(bare)
-    found = _AMOUNT.fullmatch(bare)
+    found = _AMOUNT.fullmatch(f"{bare}B" if bare.isdecimal() else bare)
     unit = SIZES.get(found[2].upper()) if found else None
     if found is None or unit is None:
         raise ValueError(f"{bare!r} is no size; write it like 200MB or 10GB")

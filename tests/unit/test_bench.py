@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
 
-from bench import painted, report
+from bench import curves, family, painted, report
 from bench.contestants import (
     ALL,
     LIMIT_ALL,
@@ -15,12 +18,14 @@ from bench.contestants import (
     OURS,
     SEED,
     TWARC,
+    Program,
     Run,
     Wrong,
     compare_lines,
     compare_parts,
     compare_topical,
     measure,
+    ours,
 )  # fmt: skip
 from bench.curves import Cost
 from bench.growth import Point
@@ -81,6 +86,7 @@ def answers(cells):
         Start(250.0, 180.0, 340.0, 15.0, 150.0, 260.0, 0.004, 50_000_000),
         Screen(0.33, 0.40, 120, 31.0, 62.0, 12.0, 40.0),
         [Cost(100, 0.02, 200.0), Cost(10_000, 0.25, 25.0)],
+        [Cost(351, 0.12, 60.0), Cost(4888, 0.15, 75.0)],
         [Cost(0, 0.1, 20.0), Cost(4, 0.2, 40.0)],
     )
 
@@ -145,6 +151,10 @@ def test_the_page_has_every_figure_and_the_plot_is_a_picture():
     assert "memory with 1,000,000 posts stored, the most | 62 MB | 120 MB | 80 MB |" in page
     assert "| judge | 1.2 | 1.2 |" in page
     assert "| 1,000 | 21.2 |" in page
+    assert (
+        "| bytes | of a core | µs a post |\n|---|---|---|\n| 351 | 12.0% | 60.0 |\n| 4,888 | 15.0% | 75.0 |"
+        in page
+    )
     assert ElementTree.fromstring(report.plot_growth(POINTS)) is not None
     picture = ElementTree.fromstring(report.plot(cells))
     assert sum(part.tag.endswith("rect") for part in picture.iter()) == len(cells)
@@ -152,6 +162,7 @@ def test_the_page_has_every_figure_and_the_plot_is_a_picture():
     assert results["command"] == 'make bench BENCH_FLAGS="--repetitions 1"'
     assert results["command"] in page
     assert len(results["throughput"]) == len(cells)
+    assert results["payloads"][0] == {"at": 351, "share": 0.12, "per_post": 60.0}
     assert {one["other"] for one in results["ratios"]} == {SEED.name, TWARC.name, LIMIT_SAME.name, LIMIT_ALL.name}
 
 
@@ -203,6 +214,64 @@ def test_without_flags_the_command_is_the_bare_one():
 def test_what_a_rival_misses_is_told():
     cells = [cell(SEED, one.load, found=0.81) if one.who is SEED else one for one in everything()]
     assert "finds 81% of the rich posts about the topic" in report.page(answers(cells))
+
+
+# Each generation starts the next, works, holds memory, outlives its child and ends when it may.
+GENERATION = """
+import subprocess, sys, time
+from pathlib import Path
+age, folder, deadline = int(sys.argv[1]), Path(sys.argv[2]), time.monotonic() + 60
+child = subprocess.Popen([sys.executable, __file__, str(age + 1), folder]) if age < 2 else None
+held = b"x" * 40_000_000
+while time.process_time() < 0.2:
+    pass
+(folder / f"worked-{age}").touch()
+if child:
+    child.wait()
+(folder / f"alone-{age}").touch()
+while not (folder / f"end-{age}").exists() and time.monotonic() < deadline:
+    time.sleep(0.01)
+"""
+
+
+def test_what_children_took_counts_while_they_live_and_when_they_have_ended(tmp_path: Path):
+    script = tmp_path / "generation.py"
+    script.write_text(GENERATION)
+    unsent = SimpleNamespace(has_begun=lambda: False)
+    program = Program([str(script), "0", str(tmp_path)], tmp_path, {}, unsent)
+
+    def watch(*names: str) -> tuple[float, int]:
+        """Look until these are there, and twice more."""
+        deadline = time.monotonic() + 30
+        while not all((tmp_path / name).exists() for name in names) and time.monotonic() < deadline:
+            program.look()
+            time.sleep(0.01)
+        program.look()
+        program.look()
+        return program.cpu, program.memory
+
+    seen = [watch("worked-0", "worked-1", "worked-2")]
+    for age in (2, 1):
+        (tmp_path / f"end-{age}").touch()
+        seen.append(watch(f"alone-{age - 1}"))
+    assert family.look(program.process.pid).cpu >= seen[0][0], "nothing is lost when a child ends"
+    (tmp_path / "end-0").touch()
+    program.end()
+    seen.append((program.cpu, program.memory))
+    assert seen[0][0] >= 0.55, "three times 0.2 s, less what the kernel's clock ticks cannot tell"
+    assert seen[-1][0] < seen[0][0] + 0.2, "nothing is counted twice"
+    assert seen[0][1] > 120_000_000
+    for column in zip(*seen, strict=True):
+        assert list(column) == sorted(column), "neither ever goes down"
+
+
+def test_the_lines_that_are_measured_are_those_that_the_capture_got(tmp_path: Path):
+    with Stream(Load("rich", 1.0), tmp_path, prepared=curves.LAP) as stream:  # all are kept
+        ours(stream, tmp_path, "--max-posts", str(curves.LAP)).end()
+        found = curves.line_bytes(stream)
+    with sqlite3.connect(tmp_path / "data" / "journal.sqlite") as db:
+        assert found == pytest.approx(db.execute("SELECT avg(length(raw)) FROM posts").fetchone()[0], rel=0.01)
+    db.close()
 
 
 @pytest.mark.parametrize("who", [OURS, LIMIT_SAME, TWARC], ids=lambda who: who.name)

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from core import settings
 from core.errors import ConfigError
+from tests.strategies import TEXT
 
 
 @pytest.fixture(autouse=True)
@@ -69,15 +72,20 @@ def test_a_wrong_value_is_refused_with_the_setting_and_its_spellings():
 @pytest.mark.parametrize(
     ("name", "wrong", "right", "allowed"),
     [
-        ("ui.fps", ["0", "61", "fast", "9.5", 9.5, True, None, ""], {"60": 60, 1: 1}, "a whole number from 1 to 60"),
-        ("x.backfill_wait", ["-1", "nan", "soon", [1]], {"0": 0.0, "1e3": 1000.0, 7: 7.0}, "a number from 0 up"),
-        ("mongodb.timeout", ["0", 0, -1.5], {"0.5": 0.5}, "a number above 0"),
+        ("ui.fps", ["0", "61", "fast", "9.5", 9.5, True, None, "", {}], {"60": 60, 1: 1, " 5\r": 5}, "a whole number from 1 to 60"),
+        ("x.backfill_wait", ["-1", "nan", "soon", [1]], {"0": 0.0, "1e3": 1000.0, 7: 7.0}, "a number from 0 to 86400"),
+        ("mongodb.timeout", ["0", 0, -1.5, "inf", 1e30, 10**400], {"0.5": 0.5}, "a number above 0, up to 86400"),
+        ("x.backfill_max_posts", ["-1", "9" * 400], {"0": 0}, "a whole number from 0 to 1000000000"),
         ("mongodb.collection", ["", 5], {"posts": "posts"}, "a text that is not empty"),
-        ("topic", [5, ["jazz"]], {"": "", "jazz": "jazz"}, "a text"),
-        ("log.format", ["xml", "JSON", 1], {"json": "json"}, "text or json"),
-        ("x.backfill", ["maybe", 2, ""], {"yes": True, "Off": False, "1": True, 0: False, "TRUE": True}, "true or false"),
-        ("ui.keys.star", [5, ["s", 5]], {"s": {"star": "s"}}, "a text or a list of texts"),
-        ("data_dir", [5, None], {"a/b": Path("a/b")}, "the path of a folder"),
+        ("topic", [5, ["jazz"], {}], {"": "", " jazz ": " jazz "}, "a text"),
+        ("log.format", ["xml", "JSON", 1], {"json ": "json"}, "text or json"),
+        ("x.backfill", ["maybe", 2, ""], {"yes ": True, "Off": False, "1": True, 0: False, "TRUE": True}, "true or false"),
+        ("ui.keys.star", [5, ["s", 5], {}], {"s": {"star": "s"}}, "a text or a list of texts"),
+        ("ui.keys", [3, "s", []], {}, "a table (keys of an action: ui.keys.freeze=f,space)"),
+        ("data_dir", [5, None, "", " "], {"a/b": Path("a/b"), "~/b": Path.home() / "b"}, "the path of a folder"),
+        ("topic", ["a\0b", "caf\udce9"], {"café": "café"}, "a text in UTF-8, without NUL"),
+        ("data_dir", ["a\0b"], {}, "a text in UTF-8, without NUL"),
+        ("x.bearer_token", ["file:a\0b"], {}, "a text in UTF-8, without NUL"),
     ],
 )  # fmt: skip
 def test_a_value_that_a_setting_cannot_have_is_refused_with_those_that_it_can(name, wrong, right, allowed):
@@ -91,7 +99,10 @@ def test_a_value_that_a_setting_cannot_have_is_refused_with_those_that_it_can(na
 def test_sizes_and_ages_are_read_as_people_write_them():
     assert settings.load({"journal.min_free": "1.5 GB"}).journal.min_free == 1_500_000_000
     assert settings.load({"journal.min_free": 7}).journal.min_free == 7
-    for name, value in (("min_free", "-1"), ("min_free", "much"), ("keep", "90"), ("keep", 90), ("keep", "0d")):
+    for name, value in (
+        ("min_free", "-1"), ("min_free", "much"), ("min_free", "9" * 5000), ("min_free", "9" * 400 + "TB"),
+        ("keep", "90"), ("keep", 90), ("keep", "0d"), ("keep", "9" * 400 + "d"),
+    ):  # fmt: skip
         with pytest.raises(ConfigError, match=rf"'journal\.{name}' is wrong: '{value}'"):
             settings.load({f"journal.{name}": value})
 
@@ -103,7 +114,39 @@ def test_everything_that_is_wrong_is_told_at_once(monkeypatch, tmp_path):
         settings.load({"log.format": "xml"}, "lab")
     for name in ("'x'", "'journal.scop'", "'ui.keys'", "'ui.fps'", "'log.format'"):
         assert name in caught.value.message
-    assert "--set x=…" in caught.value.hint
+    assert "--set ui.keys=…" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[jurnal]", "there is no setting 'jurnal': do you mean journal?"),
+        ("[journal]\nscop = 'all'", "there is no setting 'journal.scop': do you mean journal.scope?"),
+        ("bearer_token = 's3cret'", "there is no setting 'bearer_token': do you mean x.bearer_token?"),
+        ("x = 5", "'x' is no setting but a section: x.base_url is a setting in it"),
+        ("[topic]\na = 1", "the setting 'topic' is wrong: it must be a text"),
+        ("[x.bearer_token]\ns3cret = 1", "the setting 'x.bearer_token' is wrong: it must be a text"),
+        ("[ui.keys.star]\na = 's'", "the setting 'ui.keys.star' is wrong: it must be a text or a list of texts"),
+    ],
+)
+def test_a_table_in_the_wrong_place_or_under_a_wrong_name_is_told(tmp_path, text, told):
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        settings.load()
+    assert caught.value.message == told
+    assert settings.SEE_LIST in caught.value.hint
+
+
+def test_a_profile_may_begin_with_the_mark_of_windows_editors(tmp_path):
+    (tmp_path / "config.toml").write_bytes(b'\xef\xbb\xbftopic = "jazz"\r\n')
+    assert settings.load().topic == "jazz"
+
+
+def test_a_secret_with_a_wrong_separator_is_not_repeated():
+    for written in ("x.consumer_secret:s3cret", "store:mongodb://u:s3cret@h/db?w", "mongodb://u:s3cret@h/db?w"):
+        with pytest.raises(ConfigError) as caught:
+            settings.load({written: "1"})
+        assert "s3cret" not in str(caught.value)
 
 
 def test_settings_of_a_running_capture_cannot_change():
@@ -130,9 +173,31 @@ def test_a_secret_is_read_from_its_file_and_never_shown(tmp_path):
     assert "s3cret" not in repr(loaded) + str(loaded)
 
 
-def test_a_secrets_file_that_is_not_there_is_named_without_a_value(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be read"):
-        settings.load({"x.bearer_token": f"file:{tmp_path / 'none'}"})
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, "No such file or directory"),
+        (b"", "it is empty"),
+        (b" \n", "it is empty"),
+        (b"s3cret\xff", "it is not UTF-8"),
+        ("s3cret".encode("utf-16"), "it is not UTF-8"),
+        (b"s3cret" * 20_000, "it is too long for a secret"),
+    ],
+)
+def test_a_secrets_file_that_holds_none_is_named_without_a_value(tmp_path, content, fault):
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    for name in ("x.bearer_token", "store"):  # a store that is silently none would get no post
+        with pytest.raises(ConfigError) as caught:
+            settings.load({name: f"file:{path}"})
+        assert f"the secret's file {path} cannot be read: {fault}\n" in str(caught.value)
+        assert "s3cret" not in str(caught.value)
+
+
+def test_an_empty_secret_is_none(tmp_path):
+    (tmp_path / "config.toml").write_text('store = "mongodb://h/db"')
+    assert settings.load({"store": ""}).store is None
 
 
 def test_every_setting_is_described():
@@ -213,3 +278,34 @@ def test_a_profile_with_a_secret_that_others_can_read_is_told(tmp_path, text, to
     path.chmod(0o600)
     assert settings.open_secrets("lab") == ""
     assert settings.open_secrets(None) == settings.open_secrets("nowhere") == ""
+
+
+SECRETS = ["store", "x.bearer_token", "x.consumer_key", "x.consumer_secret", "privacy.key"]
+OTHERS = [name for name, _, _ in settings.describe() if name not in SECRETS]
+SCALARS = st.booleans() | st.integers() | st.floats() | st.datetimes() | st.dates() | st.times() | TEXT
+
+
+def tables(scalars, names):
+    return st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(names, inner), max_leaves=6)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*OTHERS, "x", "ui", "ui.keys.star", "ui.keys."]) | TEXT, tables(SCALARS, TEXT)
+    ),
+    st.dictionaries(
+        st.sampled_from(SECRETS),
+        tables(SCALARS.map(lambda value: f"s3cret{value}") | SCALARS, TEXT.map(lambda name: f"s3cret{name}")),
+    ),
+)
+@example({"log.format": "\udcff"}, {})
+@example({}, {"store": {"mongodb://u:s3cret@h": 1}})
+def test_any_table_gives_settings_or_words_and_no_secret(others, secrets):
+    try:
+        loaded = settings.load(settings._flat(others | secrets))
+    except ConfigError as error:
+        assert error.message
+        assert error.hint
+        assert "s3cret" not in str(error)
+    else:
+        assert "s3cret" not in repr(loaded)
