@@ -119,7 +119,7 @@ class Drafter:
         """Choose the topic for these items, and who judges which; `waiting` are behind them in the queue."""
         topic, theirs = self.topic, 0
         if self._second is not None and not self._privacy.intervenes:
-            theirs = self._second.share(len(items), waiting)
+            theirs = self._second.share(topic.text, len(items), waiting)
         own = len(items) - theirs
         if self._second is not None and theirs:
             self._second.ask(topic.text, [item.raw if isinstance(item, Line) else b"" for item in items[own:]])

@@ -1,15 +1,17 @@
-"""A second process that forms opinions while more posts come than one process can judge.
+"""A second process that judges posts while more of them come than one process can judge.
 
-    writer ── topic, lines ──► second process     judges the end of a batch
-           ◄──── opinions ────                    the writer judges its beginning meanwhile
+    writer ── topic, lines ──► second process     forms opinions of the end of a batch
+           ◄──── opinions ────                    the writer judges its beginning, and commits the batch before
 
 Python runs one thread at a time, so a second core is of use to a second process only. It is started when full
 batches have waited behind full ones, and ends when that has not happened for a while.
 
-An opinion is pure (opinion.py), so this process owns nothing, stores nothing and knows no secret: no setting, no
-variable of ours. When it dies, hangs or answers nonsense, the writer judges those lines itself, says so once, and
-nothing but time is lost. It ends by itself with the capture, also with one that was killed: its socket is closed
-then.
+An opinion is pure (opinion.py): this process owns nothing, stores nothing, and is told no setting and no secret.
+When it dies, hangs or answers nonsense, the writer judges those lines itself and says so once: nothing but time is
+lost. It ends with the capture, also with one that was killed, because its socket is closed then.
+
+What is asked and answered lies in memory that both share. The socket says only how much it is: a socket has room
+for a few lines, and each time that the writer would wait for it, the reader takes the interpreter.
 """
 
 from __future__ import annotations
@@ -41,15 +43,15 @@ from core.snapshot import Level
 
 When = Literal["when-needed", "always", "never"]
 
-BEHIND = 3  # full batches one after the other that had a full one waiting behind them, until it is started
-ROOM = 16 << 20  # bytes of memory for the lines that are asked about, and behind them as many for the answers
+BEHIND = 3  # full batches one after the other that had as many lines waiting behind them, until it is started
 FEW = 200  # lines that are sooner judged than sent
 PATIENCE = 1.0  # seconds that it may take for what takes some milliseconds; a stop has two
 IDLE_SECONDS = 60.0  # until a process that is not needed ends, or one that failed is replaced
 MOST, STEP = 0.9, 0.02  # of a batch: the largest share, and by how much it changes
+ROOM = 16 << 20  # bytes of memory for what is asked, and behind them as many for what is answered
+OBJECTS = 20_000  # as in capture.py
 
 _HEAD = struct.Struct("!II")  # the sizes of a message's two parts
-_READY = b"+"
 _CHILD = "import sys; sys.path[:] = sys.argv[3:]; from core.second import serve; serve(*map(int, sys.argv[1:3]))"
 _opinions = msgspec.msgpack.Decoder(list[Opinion | None])
 
@@ -65,42 +67,38 @@ class Second:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._room: mmap.mmap | None = None  # what is asked, and from ROOM on what is answered
-        self._ready = False
+        self._ready = False  # it has answered for the first time
         self._closed = False
         self._topic: str | None = None  # that it judges by
         self._asked = 0  # lines that it has not answered for
-        self._behind = 0
+        self._behind = 0  # full batches
         self._part = 0.5  # of a batch that it gets
         self._used_at = float("-inf")  # or failed
 
-    def share(self, items: int, waiting: int) -> int:
-        """How many of so many items to ask about; `waiting` are behind them in the queue."""
+    def share(self, topic: str, items: int, waiting: int) -> int:
+        """About how many of so many items to ask; `waiting` are behind them in the queue."""
         if self._when == "never" or self._closed:
             return 0
+        always = self._when == "always"
         self._behind = self._behind + 1 if FEW <= items <= waiting else 0
-        needed = self._when == "always" or self._behind >= BEHIND
-        now = time.monotonic()
-        if not needed:
-            if self._socket is not None and not self._behind and now - self._used_at > IDLE_SECONDS:
+        idle = time.monotonic() - self._used_at
+        if not always and self._behind < BEHIND:
+            if self._socket is not None and not self._behind and idle > IDLE_SECONDS:
                 self._end()
             return 0
-        if self._socket is None:
-            if now - self._used_at < IDLE_SECONDS:
-                return 0  # it failed a moment ago
-            self._start()
-        if not self._ready:
-            self._ready = self._answers_at_all(wait=self._when == "always")
-        if not self._ready:
-            return 0
-        return int(items * self._part)
+        if self._socket is None and idle > IDLE_SECONDS:
+            self._start(topic)
+        if not self._ready and self._has_answered(wait=always):
+            self._ready = True
+            if not always:
+                self._events.add(Level.INFO, "posts come faster than one process judges them: a second one helps")
+        return int(items * self._part) if self._ready else 0
 
     def ask(self, topic: str, lines: Sequence[bytes]) -> None:
         """Have it judge these lines by that topic. Then `answer`."""
-        self._asked = 0
-        about = b""
-        if topic != self._topic:
-            about = msgspec.msgpack.encode((self._source, topic, self._quoted))
+        about = b"" if topic == self._topic else msgspec.msgpack.encode((self._source, topic, self._quoted))
         content = b"\n".join([line if len(line) <= GLANCED else b"" for line in lines])
+        self._asked = 0
         if self._socket is None or self._room is None or len(about) + len(content) > ROOM:
             return
         try:
@@ -111,37 +109,32 @@ class Second:
 
     def answer(self) -> list[Opinion | None]:
         """Its opinions, line by line; None for a line that it has none of, and no list at all when it failed."""
-        if self._socket is None or self._room is None or not self._asked:
+        if not self._asked:
             return []
-        try:
-            waited_for_us = bool(select.select([self._socket], [], [], 0)[0])
-            opinions = _opinions.decode(_receive(self._socket, self._room, ROOM)[1])
-        except (OSError, ValueError, msgspec.MsgspecError) as error:
-            self._failed(error)
-            return []
+        soon = self._has_answered(wait=False)
+        opinions = self._receive()
         self._used_at = time.monotonic()
-        self._part = min(max(self._part + (STEP if waited_for_us else -STEP), STEP), MOST)
-        return opinions if len(opinions) == self._asked else []  # one of the lines was two
+        # Whoever has to wait for the other has too little to do.
+        self._part = min(max(self._part + (STEP if soon else -STEP), STEP), MOST)
+        return opinions if len(opinions) == self._asked else []  # one of the lines was two, say
 
     def close(self) -> None:
         """End it, and start no other."""
         self._closed = True
         self._end()
 
-    def _start(self) -> None:
-        """Start the process; it says when it is ready."""
+    def _start(self, topic: str) -> None:
+        """Start the process and tell it the topic; its answer to that says that it is ready."""
         ours, theirs = socket.socketpair()
         self._socket, self._topic, self._ready = ours, None, False
-        self._used_at = time.monotonic()
         ours.settimeout(PATIENCE)
         with theirs, _memory() as memory:
             try:
                 memory.truncate(2 * ROOM)
                 self._room = mmap.mmap(memory.fileno(), 2 * ROOM)
                 files = (theirs.fileno(), memory.fileno())
-                command = [sys.executable, "-c", _CHILD, *map(str, files), *sys.path]
                 self._process = subprocess.Popen(  # noqa: S603 - our own code
-                    command,
+                    [sys.executable, "-c", _CHILD, *map(str, files), *sys.path],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -151,23 +144,27 @@ class Second:
                 )
             except (OSError, ValueError) as error:
                 self._failed(error)
+        self.ask(topic, [b""])
 
-    def _answers_at_all(self, *, wait: bool) -> bool:
-        """Whether the process that was started has said that it is ready."""
-        if self._socket is None:
-            return False
+    def _has_answered(self, *, wait: bool) -> bool:
+        """Whether an answer is there; `wait` for it as long as the process lives."""
         try:
-            while not select.select([self._socket], [], [], PATIENCE if wait else 0)[0]:
-                if not wait or self._closed:
-                    return False
-            if self._socket.recv(1) != _READY:
-                raise ConnectionError("it ended at once")
+            while self._socket is not None and not self._closed:
+                if select.select([self._socket], [], [], PATIENCE if wait else 0)[0]:
+                    return self._ready or bool(self._receive())
+                if not wait:
+                    break
         except (OSError, ValueError) as error:
             self._failed(error)
-            return False
-        if self._when != "always":
-            self._events.add(Level.INFO, "posts come faster than one process judges them: a second one helps")
-        return True
+        return False
+
+    def _receive(self) -> list[Opinion | None]:
+        try:
+            if self._socket is not None and self._room is not None:
+                return _opinions.decode(_receive(self._socket, self._room, ROOM)[1])
+        except (OSError, ValueError, msgspec.MsgspecError) as error:
+            self._failed(error)
+        return []
 
     def _failed(self, error: Exception) -> None:
         """Go on without it for a while."""
@@ -179,7 +176,7 @@ class Second:
 
     def _end(self) -> None:
         connection, process = self._socket, self._process
-        self._socket, self._room, self._process, self._ready = None, None, None, False
+        self._socket, self._room, self._process, self._ready, self._asked = None, None, None, False, 0
         if connection is not None:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for it
@@ -193,11 +190,10 @@ def serve(file: int, memory: int) -> None:
     """The second process: answer the questions that come by that socket until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
-    gc.set_threshold(20_000, 10, 10)
+    gc.set_threshold(OBJECTS, 10, 10)
     encode = msgspec.msgpack.Encoder().encode
     judge: Callable[[bytes], Opinion | None] | None = None
     with socket.socket(fileno=file) as connection, mmap.mmap(memory, 2 * ROOM) as room, suppress(OSError):
-        connection.sendall(_READY)
         while True:
             about, content = _receive(connection, room, 0)
             if about:
