@@ -324,9 +324,9 @@ class Capture:
             self._control_socket.close()
             self._queue.close()
             self._filler.stop(0.5)
+            self._second.close()  # what is left is soon judged
             if self._writer.is_alive():  # a capture that nobody wants any more may never have been started
                 self._writer.join(max(deadline - time.monotonic(), 0.5))
-            self._second.close()
             self._eraser.stop(0.5)
             for delivery in self._deliveries:
                 delivery.stop(deadline)

@@ -23,14 +23,12 @@ import select
 import signal
 import socket
 import struct
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import IO, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -40,6 +38,9 @@ from core.opinion import GLANCED, Opinion, opine
 from core.query import parse_topic
 from core.settings import ENV_PREFIX
 from core.snapshot import Level
+
+if TYPE_CHECKING:
+    import subprocess
 
 When = Literal["when-needed", "always", "never"]
 
@@ -99,10 +100,11 @@ class Second:
         about = b"" if topic == self._topic else msgspec.msgpack.encode((self._source, topic, self._quoted))
         content = b"\n".join([line if len(line) <= GLANCED else b"" for line in lines])
         self._asked = 0
-        if self._socket is None or self._room is None or len(about) + len(content) > ROOM:
+        connection, room = self._socket, self._room
+        if connection is None or room is None or len(about) + len(content) > ROOM:
             return
         try:
-            _send(self._socket, self._room, 0, about, content)
+            _send(connection, room, 0, about, content)
             self._topic, self._asked = topic, len(lines)
         except (OSError, ValueError) as error:
             self._failed(error)
@@ -119,14 +121,17 @@ class Second:
         return opinions if len(opinions) == self._asked else []  # one of the lines was two, say
 
     def close(self) -> None:
-        """End it, and start no other."""
+        """End it, and start no other; whoever waits for its answer waits no more."""
         self._closed = True
         self._end()
 
     def _start(self, topic: str) -> None:
         """Start the process and tell it the topic; its answer to that says that it is ready."""
+        import subprocess  # noqa: PLC0415 - most captures never need it
+
         ours, theirs = socket.socketpair()
         self._socket, self._topic, self._ready = ours, None, False
+        self._used_at = time.monotonic()
         ours.settimeout(PATIENCE)
         with theirs, _memory() as memory:
             try:
@@ -149,8 +154,8 @@ class Second:
     def _has_answered(self, *, wait: bool) -> bool:
         """Whether an answer is there; `wait` for it as long as the process lives."""
         try:
-            while self._socket is not None and not self._closed:
-                if select.select([self._socket], [], [], PATIENCE if wait else 0)[0]:
+            while (connection := self._socket) is not None:
+                if select.select([connection], [], [], PATIENCE if wait else 0)[0]:
                     return self._ready or bool(self._receive())
                 if not wait:
                     break
@@ -159,9 +164,10 @@ class Second:
         return False
 
     def _receive(self) -> list[Opinion | None]:
+        connection, room = self._socket, self._room
         try:
-            if self._socket is not None and self._room is not None:
-                return _opinions.decode(_receive(self._socket, self._room, ROOM)[1])
+            if connection is not None and room is not None:
+                return _opinions.decode(_receive(connection, room, ROOM)[1])
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             self._failed(error)
         return []
@@ -208,6 +214,8 @@ def _memory() -> IO[bytes]:
     """A file without a name, in memory where the system can."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("bieber-tui"), "r+b", buffering=0)
+    import tempfile  # noqa: PLC0415 - as above
+
     return tempfile.TemporaryFile(buffering=0)
 
 

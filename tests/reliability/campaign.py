@@ -106,8 +106,9 @@ class Campaign:
         (self.data / "x-connects.json").unlink(missing_ok=True)  # X's 50 connects in 15 minutes are soon used up
         point = self._point() if rng.random() < 0.3 else ""
         connected = len(self.sim.connections)
+        second = ("--set", "match.second_process=always") if rng.random() < 0.3 else ()
         program = Program(
-            self.sim, self.data, *FLAGS, *self.store, "--keywords", self.query[0], "--topic", self.query[1],
+            self.sim, self.data, *FLAGS, *second, *self.store, "--keywords", self.query[0], "--topic", self.query[1],
             crash=point, module="tests.reliability.remote",
         )  # fmt: skip
         if rng.random() < 0.85:  # the others die while they start, which takes half a second

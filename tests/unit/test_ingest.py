@@ -24,6 +24,7 @@ from core.post import Post
 from core.privacy import Privacy
 from core.query import parse_topic
 from core.rates import RateHistory
+from core.second import Second
 from core.settings import JournalSettings, MatchSettings, Settings
 from core.snapshot import Verdict
 from core.sources import people
@@ -45,7 +46,7 @@ def decode(raw: bytes) -> Post:
 class Desk:
     """A writer in the test's hand."""
 
-    def __init__(self, folder, max_posts=None, wanted=lambda _: True, **settings):
+    def __init__(self, folder, max_posts=None, wanted=lambda _: True, second=None, **settings):
         self.clock = HeldClock(NOW)
         self.journal = Journal(folder)
         self.queue: LineQueue = LineQueue()
@@ -58,6 +59,7 @@ class Desk:
             Privacy("x", decode, people("x"), Tombstones(b"", frozenset())), parse_topic("music"),
             self.ledger, self.feed, self.rates, self.windows,
             Settings(**{"journal": JournalSettings(batch_age=0.001), **settings}), "x", max_posts=max_posts, wanted=wanted,
+            second=second,
         )  # fmt: skip
 
     def hear(self, *lines: str, at: float = NOW, backfilled: bool = False) -> Desk:
@@ -353,3 +355,69 @@ def test_a_batch_waits_for_lines_in_proportion_to_the_last_commit_within_bounds(
     desk.hear("1 music").step()
     desk.hear("2 music").step()
     assert asked == [pytest.approx(0.1), pytest.approx(waits)]
+
+
+class Asked(Second):
+    """A second process that has no opinion; it notes when it was asked."""
+
+    def __init__(self, desk: list[Desk]) -> None:
+        self.desk, self.noted = desk, []
+
+    def share(self, topic, items, waiting):
+        self.waiting = waiting
+        return items
+
+    def ask(self, topic, lines):
+        self.noted.append(
+            ([line.decode().partition(" ")[0] for line in lines], self.waiting, len(self.desk[0].shown()))
+        )
+
+    def answer(self):
+        return []
+
+
+def test_a_full_batch_that_waits_begins_before_the_one_in_hand_is_done(tmp_path):
+    known: list[Desk] = []
+    second = Asked(known)
+    desk = Desk(tmp_path, second=second, journal=JournalSettings(batch_age=0.001, batch_size=2))
+    known.append(desk)
+    desk.hear("1 music", "2 jazz", "3 music", "4 music", "5 music")
+    assert desk.step() == 2
+    assert second.noted == [(["1", "2"], 3, 0), (["3", "4"], 1, 0)]  # asked, and nothing was shown yet
+    assert desk.ingest.waiting == len(b"3 music") * 3  # two in hand, one in the queue
+    assert desk.step() == 2
+    assert second.noted[2:] == []  # what is behind fills no batch
+    assert desk.ingest.waiting == len(b"5 music")
+    assert desk.step() == 1
+    assert [id_ for id_, _ in desk.shown()] == list("12345")
+    assert desk.run == Counters(5, 5, 0, 4, 1, unique=4)
+
+
+def test_what_is_in_hand_behind_a_batch_is_not_durable_with_it(tmp_path):
+    """Killed between the two, the gap begins before the lines of the second."""
+    desk = Desk(tmp_path, journal=JournalSettings(batch_age=0.001, batch_size=2))
+    desk.hear("1 music", "2 jazz", at=NOW + 1)
+    desk.connection.touch(NOW + 1)
+    desk.hear("3 music", "4 music", at=NOW + 2)
+    desk.connection.touch(NOW + 2)
+    desk.step()
+    assert desk.table("sessions", "last_byte_at")[-1] == (NOW + 1,)
+    desk.step()
+    assert desk.table("sessions", "last_byte_at")[-1] == (NOW + 2,)
+
+
+def test_what_is_in_hand_behind_the_last_post_that_was_asked_for_is_left_out(tmp_path):
+    desk = Desk(tmp_path, max_posts=3, journal=JournalSettings(batch_age=0.001, batch_size=2))
+    desk.hear("1 music", "2 jazz", "3 music", "4 music")
+    assert [desk.step(), desk.step()] == [2, 2]
+    assert desk.ingest.full
+    assert [id_ for id_, _ in desk.shown()] == list("123")
+
+
+def test_half_of_what_the_queue_holds_is_a_full_batch_too(tmp_path, monkeypatch):
+    desk = Desk(tmp_path, journal=JournalSettings(batch_age=0.001, batch_size=1000))
+    desk.queue.limit = 4
+    desk.hear("1 music", "2 jazz", "3 music", "4 music")
+    assert desk.step() == 4
+    desk.hear("5 music", "6 music").step()
+    assert [id_ for id_, _ in desk.shown()] == list("123456")
