@@ -60,6 +60,7 @@ class Contestant:
 
 
 OURS = Contestant("bieber-tui", "into its journal", 200_000, 60_000)
+OURS_ALONE = Contestant("bieber-tui, one process", "into its journal, nothing judged elsewhere", 200_000, 60_000)
 OURS_MONGODB = Contestant("bieber-tui, MongoDB", "into its journal and on into MongoDB", 40_000, 20_000)
 SEED = Contestant(
     "seed", "the proof of concept: tweepy, tokenizer, list of ids, insert_one into MongoDB", 20_000, 20_000
@@ -69,13 +70,13 @@ TWARC = Contestant(
 )
 LIMIT_SAME = Contestant("limit", "urllib3 and SQLite, as many rows as match, nothing else", 300_000, 100_000)
 LIMIT_ALL = Contestant("limit, all rows", "urllib3 and SQLite, every line, nothing else", 300_000, 100_000)
-ALL = (OURS, OURS_MONGODB, SEED, TWARC, LIMIT_SAME, LIMIT_ALL)
+ALL = (OURS, OURS_ALONE, OURS_MONGODB, SEED, TWARC, LIMIT_SAME, LIMIT_ALL)
 
 
 def measure(who: Contestant, stream: Stream, folder: Path, mongodb: str, scale: float = 1.0) -> Run:
     """Let it read its share of a fresh stream, and compare. `mongodb`: an empty database. Raises Wrong."""
     posts = who.posts(stream, scale)
-    if who in (OURS, OURS_MONGODB):
+    if who in (OURS, OURS_ALONE, OURS_MONGODB):
         return _ours(who, stream, folder, mongodb, posts)
     stream.define_rule()
     step = 1 if who is LIMIT_ALL else round(1 / stream.load.match)
@@ -106,9 +107,8 @@ def measure(who: Contestant, stream: Stream, folder: Path, mongodb: str, scale: 
 
 def _ours(who: Contestant, stream: Stream, folder: Path, mongodb: str, posts: int) -> Run:
     journal = folder / "data" / "journal.sqlite"
-    program = ours(
-        stream, folder, "--max-posts", str(posts), *(["--store", mongodb] if who is OURS_MONGODB else [])
-    )
+    flags = {OURS_MONGODB: ["--store", mongodb], OURS_ALONE: ["--set", "match.second_process=never"]}
+    program = ours(stream, folder, "--max-posts", str(posts), *flags.get(who, []))
     ended = program.durable(journal, posts, stored=who is OURS_MONGODB)
     cpu = program.cpu
     program.end()
