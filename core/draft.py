@@ -113,9 +113,9 @@ class Drafter:
 
     def draft(self, items: Sequence[Line | Mark], last_seq: int) -> Draft:
         """The draft of these items; its rows are numbered from `last_seq` + 1."""
-        return self.finish(self.begin(items), last_seq)
+        return self.finish(self.begin(items, 0), last_seq)
 
-    def begin(self, items: Sequence[Line | Mark], waiting: int = 0) -> Begun:
+    def begin(self, items: Sequence[Line | Mark], waiting: int) -> Begun:
         """Choose the topic for these items, and who judges which; `waiting` are behind them in the queue."""
         topic, theirs = self.topic, 0
         if self._second is not None and not self._privacy.intervenes:

@@ -46,7 +46,7 @@ def opinion_of(post: Post, shown: Post, matched: tuple[str, ...] | None) -> Opin
 def opine(raw: bytes, glance: Callable[[bytes], Glance | None], topic: Query, *, quoted: bool) -> Opinion | None:
     """The opinion of a line of which nothing is to be changed; None: it takes more than a glance to form one."""
     try:
-        seen = glance(raw) if 0 < len(raw) <= GLANCED else None
+        seen = glance(raw) if len(raw) <= GLANCED else None
         if seen is None:
             return None
         if topic.lacks(seen.words):

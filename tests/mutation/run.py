@@ -41,7 +41,7 @@ PARTS: dict[str, tuple[list[str], list[str]]] = {
     "source": (["core/sources/x/source.py"], ["test_x_supervision.py", "test_x_connection.py"]),
     "connection": (["core/connection.py"], ["test_connection_told.py", "test_connection.py"]),
     "ingest": (
-        ["core/ingest.py", "core/draft.py", "core/bounds.py"],
+        ["core/ingest.py", "core/draft.py", "core/opinion.py", "core/bounds.py"],
         ["test_ingest.py", "test_draft_step.py", "test_last_durable_byte.py", "test_gap_records.py"],
     ),
     "delivery": (["core/delivery.py"], ["test_delivery.py", "test_delivery_faults.py"]),

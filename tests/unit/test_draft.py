@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -14,15 +13,15 @@ from core.connection import Line
 from core.draft import Drafter
 from core.errors import QueryError, Undecodable
 from core.journal import Deletion, GapMark, KeywordsMark, Tombstones
-from core.opinion import GLANCED, Opinion, opine
+from core.opinion import GLANCED
 from core.privacy import Privacy
 from core.pseudonyms import Pseudonyms
 from core.query import parse_topic
-from core.second import Second
 from core.snapshot import Verdict
 from core.sources import decoder, glance, people
 from tests import hostile
 from tests.strategies import NASTY, QUERIES, TEXTS, WORDS, encoded, lines
+from tests.unit.other_judge import Other
 
 AT = 1_790_000_000.0
 DECODE, GLANCE = decoder("x"), glance("x")
@@ -102,27 +101,6 @@ def test_a_glance_changes_nothing_of_a_batch(query, items, quoted, most):
         assert ours == theirs
 
 
-class Other(Second):
-    """A second process without a process: it judges `part` of a batch, and all goes there and back in bytes."""
-
-    def __init__(self, part=1.0, *, quoted=False, fails=False):
-        self.part, self.quoted, self.fails, self.lines = part, quoted, fails, None
-
-    def share(self, topic, items, waiting):
-        return int(items * self.part)
-
-    def ask(self, topic, lines):
-        assert self.lines is None, "asked before it has answered"
-        self.topic, self.lines = topic, lines
-
-    def answer(self):
-        lines, self.lines = self.lines, None
-        judged = [opine(raw, GLANCE, parse_topic(self.topic), quoted=self.quoted) for raw in lines]
-        return (
-            [] if self.fails else msgspec.msgpack.decode(msgspec.msgpack.encode(judged), type=list[Opinion | None])
-        )
-
-
 @settings(max_examples=600, deadline=None)
 @given(
     st.one_of(st.sampled_from(["music OR #music", MANY]), QUERIES),
@@ -141,38 +119,6 @@ def test_opinions_of_another_change_nothing_of_a_batch(query, items, quoted, mos
         return
     for _ in range(2):
         assert helped.draft(items, 10) == plain.draft(items, 10)
-
-
-def test_whoever_is_forgotten_since_another_was_asked_is_forgotten():
-    raw = encoded({"data": {"id": "1", "text": "music", "author_id": "7"}})
-    desk = drafter(second=Other())
-    begun = desk.begin([Line(raw, AT, False)])
-
-    class Gone(Tombstones):
-        def has(self, kind, source, id):
-            return (kind, id) == ("author", "7")
-
-    desk._privacy.tombstones = Gone(b"", frozenset({b"one"}))
-    found = desk.finish(begun, 0)
-    assert (found.batch.consumed, found.rows, found.batch.entries) == (1, [], [])
-    assert desk.begin([Line(raw, AT, False)]).own == 1  # nobody else is asked any more
-
-
-def test_a_draft_is_judged_by_the_topic_with_which_it_began():
-    desk = drafter("music", second=Other(0.5))
-    begun = desk.begin([Line(encoded({"data": {"id": id_, "text": "music"}}), AT, False) for id_ in "12"])
-    desk.topic = parse_topic("jazz")
-    assert [row.matched for row in desk.finish(begun, 0).rows] == [("music",), ("music",)]
-
-
-def test_the_next_draft_can_begin_when_the_other_has_answered():
-    desk = drafter(second=Other(0.5))
-    items = [Line(encoded({"data": {"id": id_, "text": "music"}}), AT, False) for id_ in "1234"]
-    later = []
-    first = desk.finish(desk.begin(items[:2]), 0, lambda: later.append(desk.begin(items[2:])))
-    second = desk.finish(later[0], 2)
-    assert [row.post.id for row in (*first.rows, *second.rows)] == list("1234")
-    assert [row.seq for row in second.rows] == [3, 4]
 
 
 @settings(max_examples=600, deadline=None)

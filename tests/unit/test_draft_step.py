@@ -11,11 +11,12 @@ from core.bounds import Bounds
 from core.connection import Line
 from core.draft import Drafter
 from core.journal import AfterMark, Entry, GapMark, Tombstones
-from core.opinion import GLANCED, text_hash
+from core.opinion import GLANCED, Opinion, opine, text_hash
 from core.privacy import Privacy
 from core.query import LONGEST_POST, parse_topic
 from core.snapshot import Verdict
 from core.sources import decoder, glance, people
+from tests.unit.other_judge import Other
 
 AT = 1_790_000_000.0
 DECODE = decoder("x")
@@ -37,11 +38,12 @@ def decoded(monkeypatch):
     return ids
 
 
-def drafter(newest="", late=0.0) -> Drafter:
+def drafter(newest="", late=0.0, second=None) -> Drafter:
     privacy = Privacy("x", DECODE, people("x"), Tombstones(b"", frozenset()), None, glance("x"))
     return Drafter(
         "x", privacy, parse_topic("music"), Bounds(newest, late),
         wanted=lambda raw: b"unwanted" not in raw, quoted=False, keep_all=False, most=None,
+        second=second,
     )  # fmt: skip
 
 
@@ -119,3 +121,104 @@ def test_what_a_glance_has_asked_is_not_asked_again_and_who_had_none_is_asked_ev
 def test_no_more_of_a_monstrous_text_is_matched_than_ever():
     [row] = drafter().draft([line("1", "a " * (LONGEST_POST // 2) + "music")], 0).rows
     assert row.verdict is Verdict.FILTERED
+
+
+# -- with a second process
+
+
+class Gone(Tombstones):
+    """Somebody is forgotten: the author of every post."""
+
+    def __init__(self):
+        super().__init__(b"", frozenset({b"one"}))
+
+    def has(self, kind, source, id):
+        return kind == "author"
+
+
+def test_what_another_has_an_opinion_of_is_not_looked_at_again(decoded):
+    other = Other(0.5)
+    items = [line("1", "music"), line("2", "jazz"), line("3", "music"), line("4", "jazz", backfilled=True)]
+    found = drafter(second=other).draft(items, 10)
+    assert other.asked == [[items[2].raw, items[3].raw]]
+    assert other.shared == [("music", 4, 0)]
+    assert decoded == ["1", "3"]  # the second one by the other
+    assert [row.verdict for row in found.rows] == [Verdict.MATCHED, Verdict.FILTERED] * 2
+    assert [(one.id, one.matched, one.text_hash) for one in found.batch.entries] == [
+        (id_, ("music",), text_hash("music")) for id_ in "13"
+    ]
+    assert found.names[0] == found.names[1]
+    assert found.rows[2].post.text == "music"
+    assert found.batch.last_id == "3"
+
+
+def test_what_another_has_no_opinion_of_is_looked_at(decoded):
+    found = drafter(second=Other(fails=True)).draft([line("1", "music"), line("2", "jazz")], 0)
+    assert [row.verdict for row in found.rows] == [Verdict.MATCHED, Verdict.FILTERED]
+    assert decoded == ["1", "1"]  # by the other, and once more
+
+
+def test_a_post_that_may_bound_a_gap_is_looked_at_whatever_another_says_of_it(decoded):
+    desk = drafter("5", 2.0, second=Other())
+    items = [GapMark(AT, "lost"), GapMark(AT + 1), line("6", "jazz", AT + 1), line("7", "jazz", AT + 4)]
+    found = desk.draft(items, 0)
+    assert found.batch.gaps[2:] == [AfterMark("7")]
+    assert decoded == ["7"]
+
+
+def test_another_is_asked_of_lines_only_and_only_when_it_has_a_share():
+    other, none = Other(), Other(0.0)
+    drafter(second=other).draft([line("1", "music"), GapMark(AT, "lost")], 0)
+    assert other.asked[0][1] == b""
+    drafter(second=none).draft([line("1", "music")], 0)
+    assert none.asked == []
+
+
+def test_another_is_told_how_many_wait():
+    other = Other()
+    drafter(second=other).begin([line("1", "music")], 7)
+    assert other.shared == [("music", 1, 7)]
+
+
+def test_whoever_is_forgotten_since_another_was_asked_is_forgotten():
+    other = Other()
+    desk = drafter(second=other)
+    begun = desk.begin([line("1", "music")], 0)
+    desk._privacy.tombstones = Gone()
+    found = desk.finish(begun, 0)
+    assert (found.batch.consumed, found.rows, found.batch.entries) == (1, [], [])
+    assert desk.begin([line("1", "music")], 0).own == 1
+    assert len(other.asked) == 1  # nobody else is told of people who want to be forgotten
+
+
+def test_a_draft_is_judged_by_the_topic_with_which_it_began():
+    desk = drafter(second=Other(0.5))
+    begun = desk.begin([line("1", "music"), line("2", "music")], 0)
+    desk.topic = parse_topic("jazz")
+    assert [row.matched for row in desk.finish(begun, 0).rows] == [("music",), ("music",)]
+
+
+def test_the_next_draft_can_begin_when_the_other_has_answered():
+    desk = drafter(second=Other(0.5))
+    items = [line(id_, "music") for id_ in "1234"]
+    later = []
+    first = desk.finish(desk.begin(items[:2], 2), 0, lambda: later.append(desk.begin(items[2:], 0)))
+    second = desk.finish(later[0], 2)
+    assert [row.post.id for row in (*first.rows, *second.rows)] == list("1234")
+    assert [row.seq for row in second.rows] == [3, 4]
+
+
+def test_an_opinion_takes_no_more_than_a_glance():
+    look, topic = glance("x"), parse_topic("music")
+    assert opine(line("1", "jazz", size=GLANCED).raw, look, topic, quoted=False) == Opinion("1")
+    assert opine(line("1", "jazz", size=GLANCED + 1).raw, look, topic, quoted=False) is None
+    assert opine(b"", look, topic, quoted=False) is None
+
+
+def test_an_opinion_heeds_a_quoted_text_when_it_is_to():
+    quoted = {"id": "2", "text": "music"}
+    references = [{"type": "quoted", "id": "2"}]
+    data = {"id": "1", "text": "jazz", "referenced_tweets": references}
+    raw = json.dumps({"data": data, "includes": {"tweets": [quoted]}}).encode()
+    opinions = [opine(raw, glance("x"), parse_topic("music"), quoted=heeded) for heeded in (False, True)]
+    assert [one.matched for one in opinions if one] == [None, ("music",)]

@@ -414,10 +414,18 @@ def test_what_is_in_hand_behind_the_last_post_that_was_asked_for_is_left_out(tmp
     assert [id_ for id_, _ in desk.shown()] == list("123")
 
 
-def test_half_of_what_the_queue_holds_is_a_full_batch_too(tmp_path, monkeypatch):
-    desk = Desk(tmp_path, journal=JournalSettings(batch_age=0.001, batch_size=1000))
-    desk.queue.limit = 4
-    desk.hear("1 music", "2 jazz", "3 music", "4 music")
-    assert desk.step() == 4
-    desk.hear("5 music", "6 music").step()
-    assert [id_ for id_, _ in desk.shown()] == list("123456")
+def test_half_of_what_the_queue_holds_is_a_full_batch_too(tmp_path):
+    known: list[Desk] = []
+    second = Asked(known)
+    desk = Desk(tmp_path, second=second, journal=JournalSettings(batch_age=0.001, batch_size=1000))
+    known.append(desk)
+    desk.queue.limit = 6
+    desk.hear("1 music")
+    take = desk.queue.take
+    desk.queue.take = lambda most, wait, linger: take(
+        1 if wait else most, wait, linger
+    )  # the first one comes alone
+    desk.hear("2 music", "3 music").step()
+    assert second.noted == [(["1"], 2, 0)]
+    desk.hear("4 music", "5 music").step()
+    assert second.noted[1:] == [(["2"], 3, 1), (["3", "4", "5"], 0, 1)]

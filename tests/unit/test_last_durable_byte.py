@@ -202,3 +202,25 @@ def test_a_fetched_post_behind_the_last_one_that_was_asked_for_leaves_nothing_of
     desk.at(1004.0).connection.touch(1004.0)  # a keep-alive
     desk.ingest.step()
     assert desk.killed() == [(1004.0, None, CRASHED)]
+
+
+def test_a_connection_that_ends_right_behind_the_last_post_that_was_asked_for_is_in_the_gap(tmp_path):
+    """All that had come by then was taken: the gap begins there."""
+    desk = Desk(tmp_path, max_posts=2)
+    desk.connected(1001.0)
+    desk.at(1002.0).hear("1", "2")
+    desk.at(1003.0).connection.touch(1003.0)
+    desk.connection.report(SourceState.WAITING, "the connection was cut")
+    desk.ingest.step()
+    desk.ingest.step()
+    assert desk.killed() == [(1003.0, None, CRASHED)]
+
+
+def test_a_connection_that_comes_back_behind_the_last_post_that_was_asked_for_moves_nothing(tmp_path):
+    desk = Desk(tmp_path, max_posts=1).connected(1001.0)
+    desk.at(1002.0).hear("1")
+    desk.ingest.step()
+    desk.at(1003.0).connection.report(SourceState.WAITING, "the connection was cut")
+    desk.connected(1004.0)
+    desk.ingest.step()
+    assert desk.killed() == [(1002.0, None, CRASHED)]

@@ -343,13 +343,14 @@ class _Connection:
                     self._take_leave(control)
                     continue
                 if news := announced(line):
-                    had_posts |= self._hand_over(posts, at)
+                    self._hand_over(posts, at)
                     posts = []
                     if any(news):
                         self._outlet.deleted(post=news.post, author=news.author)
                     continue
+            had_posts = True
             posts.append(line)
-        had_posts |= self._hand_over(posts, at)
+        self._hand_over(posts, at)
         if lines:
             self._outlet.touch(at, more=more)
         if self._source._news:
@@ -367,15 +368,14 @@ class _Connection:
         """Why it ended: what X said before tells more than how it then closed, unless we were told to stop."""
         return ending if self._said is None or ending.kind is Kind.STOPPED else self._said
 
-    def _hand_over(self, posts: list[bytes], at: float) -> bool:
-        """Deliver what came at that moment; False when there is nothing."""
+    def _hand_over(self, posts: list[bytes], at: float) -> None:
+        """Deliver what came at that moment, if anything did."""
         if not posts:
-            return False
+            return
         if self._quiet:
             self._quiet = False
             self._outlet.report(SourceState.LIVE, "posts again")
         self._outlet.deliver(posts, at)
-        return True
 
     def _take_leave(self, control: Ending) -> None:
         """X said that the stream ends; the first word is the reason."""
