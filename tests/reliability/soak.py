@@ -4,7 +4,7 @@
 
 The simulator streams prepared posts as fast as they are read, in compressed time (50 posts for each second of
 theirs), some of them twice, and breaks the connection again and again; the program captures into its journal in a
-process of its own. Every second its memory, threads, descriptors and files are looked at, and how old the newest
+process of its own (and one more that it starts). Every second its memory, threads, descriptors and files are looked at, and how old the newest
 durable post is. At the end the journal is compared with the simulator's log, post by post. Prints figures as JSON;
 exits with 1, and says what was wrong on stderr, when a promise did not hold.
 """
@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import family
 from core.counters import Counters
 from core.simulator.options import BEARER_TOKEN
 from tests.reliability.spans import SpanLog
@@ -101,8 +102,8 @@ class Soak:
             began = time.monotonic()
             try:
                 self._watch(program)
-                cpu = _cpu(program.pid)
-                peak = _status(program.pid, "VmHWM") * 1024
+                taken = family.look(program.pid)
+                cpu, peak = taken.cpu, sum(taken.peaks.values())
                 seconds = time.monotonic() - began
                 program.send_signal(signal.SIGTERM)
                 out, _ = program.communicate(timeout=120)
@@ -143,7 +144,7 @@ class Soak:
             at=now,
             durable=durable,
             behind=now - self._sent.sent_at(durable) if self._sent.lines >= durable else 0.0,
-            memory=_status(pid, "VmRSS") * 1024,
+            memory=sum(_status(one, "VmRSS") for one in family.look(pid).peaks) * 1024,
             threads=_status(pid, "Threads"),
             descriptors=len(list(Path(f"/proc/{pid}/fd").iterdir())),
             journal=journal,
@@ -246,12 +247,6 @@ def _status(pid: int, name: str) -> int:
         if line.startswith(name + ":"):
             return int(line.split()[1])
     raise KeyError(name)
-
-
-def _cpu(pid: int) -> float:
-    """Seconds of processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _mb(sizes: Any) -> float:
