@@ -4,9 +4,9 @@
 
 The simulator streams prepared posts as fast as they are read, in compressed time (50 posts for each second of
 theirs), some of them twice, and breaks the connection again and again; the program captures into its journal in a
-process of its own (and one more that it starts). Every second its memory, threads, descriptors and files are looked at, and how old the newest
-durable post is. At the end the journal is compared with the simulator's log, post by post. Prints figures as JSON;
-exits with 1, and says what was wrong on stderr, when a promise did not hold.
+process of its own, and may start another. Every second the memory of both, its threads, descriptors and files are
+looked at, and how old the newest durable post is. At the end the journal is compared with the simulator's log, post
+by post. Prints figures as JSON; exits with 1, and says what was wrong on stderr, when a promise did not hold.
 """
 
 from __future__ import annotations
