@@ -79,7 +79,6 @@ What was found, and what became of it:
   through the queue together.
 - Whether a text holds a character that becomes a letter of ASCII, or that is invisible, is asked of its characters
   beyond ASCII only: they are few, and looking each character up was a tenth of the time of a small post.
-
 - Judging is more than half of the work, and needs nothing but the line and the topic. Under load a second process
   does a part of it; the batch behind is judged there while this one is committed. On this machine its core is
   shared with the simulator, and with a database if there is one.
