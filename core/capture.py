@@ -10,7 +10,6 @@ sets `ended`; whoever started it then calls `stop()`.
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from contextlib import closing
@@ -20,6 +19,7 @@ from core import crashpoint, sinks, sources
 from core.archive import Archive
 from core.attach.server import ControlSocket
 from core.clock import Clock, SystemClock, iso
+from core.collector import look_less_often
 from core.connection import Connection, Line
 from core.counters import Counters
 from core.crashpoint import Point
@@ -60,7 +60,6 @@ from core.windows import LENGTH, Windows, names_of
 
 STOP_SECONDS = 1.5  # whatever hangs: the process is to end within two seconds, and has to leave too
 GAPS_SHOWN = 1000
-OBJECTS = 20_000  # that are made until the collector looks at them: some megabytes
 ROWS_READ_BACK = 100_000  # of earlier runs, for the window
 
 
@@ -243,11 +242,7 @@ class Capture:
 
     def start(self) -> None:
         """Begin to capture."""
-        if not gc.get_freeze_count():
-            # Python looks for cycles after every 700 new objects, and now and then in all that was ever imported.
-            # A line makes dozens that die at once and hold no cycle: this was an eighth of the price of a post.
-            gc.freeze()
-            gc.set_threshold(OBJECTS, 10, 10)
+        look_less_often()
         for delivery in self._deliveries:
             delivery.start()
         self._upkeep.start()

@@ -16,7 +16,6 @@ for a few lines, and each time that the writer would wait for it, the reader tak
 
 from __future__ import annotations
 
-import gc
 import mmap
 import os
 import select
@@ -33,6 +32,7 @@ from typing import IO, TYPE_CHECKING, Literal
 import msgspec
 
 from core import sources
+from core.collector import look_less_often
 from core.events import EventLog
 from core.opinion import GLANCED, Opinion, opine
 from core.query import parse_topic
@@ -50,7 +50,6 @@ PATIENCE = 1.0  # seconds that it may take for what takes some milliseconds; a s
 IDLE_SECONDS = 60.0  # until a process that is not needed ends, or one that failed is replaced
 MOST, STEP = 0.9, 0.02  # of a batch: the largest share, and by how much it changes
 ROOM = 16 << 20  # bytes of memory for what is asked, and behind them as many for what is answered
-OBJECTS = 20_000  # as in capture.py
 
 _HEAD = struct.Struct("!II")  # the sizes of a message's two parts
 _CHILD = "import sys; sys.path[:] = sys.argv[3:]; from core.second import serve; serve(*map(int, sys.argv[1:3]))"
@@ -195,8 +194,7 @@ class Second:
 def serve(file: int, memory: int) -> None:
     """The second process: answer the questions that come by that socket until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.freeze()
-    gc.set_threshold(OBJECTS, 10, 10)
+    look_less_often()
     encode = msgspec.msgpack.Encoder().encode
     judge: Callable[[bytes], Opinion | None] | None = None
     with socket.socket(fileno=file) as connection, mmap.mmap(memory, 2 * ROOM) as room, suppress(OSError):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import family
 from core.simulator.server import Simulator
 from tests.conftest import wait_until
 from tests.integration.test_main_job import Program, balanced, expected, journal_ids, options, whole
@@ -19,12 +20,8 @@ ALWAYS = ("--set", "match.second_process=always")
 
 def second_of(program: Program) -> int:
     """The number of its second process; 0: there is none."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended since
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == program.process.pid and b"core.second" in (folder / "cmdline").read_bytes():
-                return int(folder.name)
-    return 0
+    pid = program.process.pid
+    return next(iter(family.look(pid).peaks.keys() - {pid}), 0)
 
 
 def exact(sim: Simulator, folder: Path, report: dict) -> None:

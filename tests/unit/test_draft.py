@@ -82,15 +82,17 @@ QUEUE = st.lists(
 
 # More alternatives than are searched one by one.
 MANY = " OR ".join(["music", "#rock", '"the rock"', *(f"word{number}" for number in range(20))])
-
-
-@settings(max_examples=600, deadline=None)
-@given(
+# The topic, the items, whether quoted texts count, and how many posts are asked for.
+BATCH = (
     st.one_of(st.sampled_from(["music OR #music", MANY]), QUERIES),
     QUEUE,
     st.booleans(),
     st.none() | st.integers(0, 3),
 )
+
+
+@settings(max_examples=600, deadline=None)
+@given(*BATCH)
 def test_a_glance_changes_nothing_of_a_batch(query, items, quoted, most):
     try:
         fast, plain = (drafter(query, glances=looks, quoted=quoted, most=most) for looks in (True, False))
@@ -102,14 +104,7 @@ def test_a_glance_changes_nothing_of_a_batch(query, items, quoted, most):
 
 
 @settings(max_examples=600, deadline=None)
-@given(
-    st.one_of(st.sampled_from(["music OR #music", MANY]), QUERIES),
-    QUEUE,
-    st.booleans(),
-    st.none() | st.integers(0, 3),
-    st.sampled_from([0.3, 0.7, 1.0]),
-    st.booleans(),
-)
+@given(*BATCH, st.sampled_from([0.3, 0.7, 1.0]), st.booleans())
 def test_opinions_of_another_change_nothing_of_a_batch(query, items, quoted, most, part, fails):
     other = Other(part, quoted=quoted, fails=fails)
     try:
