@@ -13,6 +13,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from heapq import nlargest
 from itertools import chain, groupby
 from operator import attrgetter, itemgetter
@@ -26,6 +27,10 @@ LENGTH = 3600  # seconds
 SLIDE = 300  # seconds
 PANE_NAMES = 10_000
 TOP = 20
+KNOWN, KNOWN_LENGTH = (
+    16_384,
+    32,
+)  # runs of characters whose words are kept, and how long they are: 4 MB, at worst 13
 VIEW_EVERY = 5.0  # seconds between two views
 
 KINDS = ("tags", "authors", "links", "languages", "words")
@@ -58,15 +63,24 @@ class Names(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def names_of(post: Post) -> Names:
     """The names in a post. Pure."""
-    # Folded, the capital i with a dot would be an i and a mark that is part of no word.
-    words = dict.fromkeys(_PROSE.findall(post.text.replace("İ", "i").casefold()))
+    runs = [_words_of(run) if len(run) <= KNOWN_LENGTH else _read(run) for run in post.text.split()]
     return Names(
         [*dict.fromkeys(f"#{tag.casefold()}" for tag in post.tags)] if post.tags else [],
         [f"@{post.author.username}"] if post.author.username else [],
         [*dict.fromkeys(post.links)],
         [post.lang] if post.lang else [],
-        [word for word in words if word not in _SILENT],
+        [*dict.fromkeys(chain.from_iterable(runs))],
     )
+
+
+def _read(run: str) -> tuple[str, ...]:
+    """The words that are counted in a run of characters without a space; none goes on beyond one."""
+    # Folded, the capital i with a dot would be an i and a mark that is part of no word.
+    found = _PROSE.findall(run.replace("İ", "i").casefold())
+    return tuple(word for word in found if word not in _SILENT)
+
+
+_words_of = lru_cache(KNOWN)(_read)  # most of a text is what others have written too
 
 
 @dataclass(slots=True)

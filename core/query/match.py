@@ -25,7 +25,19 @@ from typing import Literal
 from core.post import Post, RefKind
 from core.query.operators import answers_locally
 from core.query.rules import undecidable
-from core.query.text import Unit, normalise, parts, parts_in, surely_lacks, units, word_pattern, words, words_in
+from core.query.text import (
+    Unit,
+    alone_in_ascii,
+    lowered,
+    normalise,
+    parts,
+    parts_in,
+    surely_lacks,
+    units,
+    word_pattern,
+    words,
+    words_in,
+)
 from core.query.tree import And, Entity, Node, Not, Operator, Or, Term, Words
 
 # More needles or alternatives than this are not searched one by one: the table of words is faster then.
@@ -56,10 +68,19 @@ def _segments(post: Post, texts: tuple[str, ...]) -> tuple[str, ...]:
 class View:
     """One post as the tests see it. All strings are normalised."""
 
-    def __init__(self, post: Post, texts: tuple[str, ...], normal: str) -> None:
+    def __init__(self, post: Post, texts: tuple[str, ...], whole: str) -> None:
         self.post = post
         self._texts = texts
-        self.normal = normal  # all segments in lines
+        self._whole = whole  # all segments in lines, as they were written
+
+    @cached_property
+    def normal(self) -> str:
+        """All segments in lines."""
+        return normalise(self._whole)
+
+    @cached_property
+    def _low(self) -> bytes:
+        return lowered(self._whole)
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -72,7 +93,12 @@ class View:
         return frozenset(words(self.normal))
 
     def has_word(self, word: str) -> bool:
-        """Whether that is one of the words: it stands somewhere, and no word character before or behind it."""
+        """Whether that is one of the words: it stands somewhere, and no word character before or behind it.
+
+        Most words of ASCII stand between two characters of ASCII, which nothing has to be normalised for.
+        """
+        if (alone := alone_in_ascii(word)) is not None and alone.search(self._low) is not None:
+            return True
         normal = self.normal
         at = normal.find(word)
         while at >= 0:
@@ -167,10 +193,10 @@ class Matcher:
         self._test = self._compile(node)
         found = _needles(node) or ()
         few = len(found) <= MAX_NEEDLES
-        self._needles = found if few else ()
         encoded = [needle.encode() for needle in found]
         plain = bool(found) and all(map(_ASCII_NEEDLE.fullmatch, found))
         self._sieve = parts_in(encoded) if plain and few else None
+        self._needles = found if few and not plain else ()  # that no sieve looks for
         # A link may begin within a word: its https is no whole one.
         linked = bool({"http", "https"} & {*found})
         self._glance = words_in(encoded, at_once=not few) if plain and not linked else self._sieve
@@ -181,14 +207,10 @@ class Matcher:
         whole = "\n".join(_segments(post, texts))
         if self._sieve is not None and not sifted and surely_lacks(whole, self._sieve):
             return None
-        normal = normalise(whole)
-        if self._needles:
-            for needle in self._needles:
-                if needle in normal:
-                    break
-            else:
-                return None
-        return self._names(self._test(View(post, texts, normal)))
+        view = View(post, texts, whole)
+        if self._needles and not any(needle in view.normal for needle in self._needles):
+            return None
+        return self._names(self._test(view))
 
     def lacks(self, whole: str) -> bool:
         """Whether surely no post matches whose segments are parts of `whole` that no word of ASCII touches.
@@ -201,8 +223,7 @@ class Matcher:
     def match_plain(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
         """The same without any short cut: the definition that the fast path is held to."""
         texts = _texts_of(post, quoted)
-        normal = normalise("\n".join(_segments(post, texts)))
-        return self._names(self._test(PlainView(post, texts, normal)))
+        return self._names(self._test(PlainView(post, texts, "\n".join(_segments(post, texts)))))
 
     def _names(self, hits: Hits) -> tuple[str, ...] | None:
         if hits is None:

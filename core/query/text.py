@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from core.marks import bounded, mark_ranges
@@ -112,6 +112,24 @@ def words_in(needles: Sequence[bytes], *, at_once: bool) -> Sieve:
     return lambda low: part(low) and whole.search(low) is not None
 
 
+def lowered(text: str) -> bytes:
+    """UTF-8 with the capitals of ASCII in lower case, and no others: twice as fast as `lower` of a text."""
+    return text.encode("utf-8", "surrogatepass").lower()
+
+
+@lru_cache(4096)
+def alone_in_ascii(word: str) -> re.Pattern[bytes] | None:
+    """What finds a word of ASCII in `lowered(text)` where it surely is one of `words(normalise(text))`.
+
+    Left and right of it stands nothing, or what is ASCII and part of no word: `normalise` never joins that to a
+    letter, nor takes it away. None for another kind of word.
+    """
+    if not _ASCII_RUN.fullmatch(low := word.encode("utf-8", "surrogatepass")):
+        return None
+    # The word comes first: it is what `re` can look for fast.
+    return re.compile(rb"%b(?![a-z0-9_\x80-\xff])(?<![a-z0-9_\x80-\xff]%b)" % (low, low))
+
+
 def surely_lacks(text: str, sieve: Sieve) -> bool:
     """Whether none of the sieve's needles is a part of `normalise(text)`, found out without normalising it.
 
@@ -122,7 +140,7 @@ def surely_lacks(text: str, sieve: Sieve) -> bool:
     the text, or one of _TO_ASCII; and two come together only when what stood between them was invisible. So a text
     with neither has no needle that it does not have in lower case. False says nothing.
     """
-    low = text.encode("utf-8", "surrogatepass").lower()  # of ASCII only, and twice as fast as that of a text
+    low = lowered(text)
     if sieve(low):
         return False
     rest = _beyond_ascii(low)

@@ -11,7 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.query import text as words_of_text
-from core.query.text import PIECE, normalise, parts, parts_in, surely_lacks, units, word_pattern, words, words_in
+from core.query.text import (
+    PIECE,
+    alone_in_ascii,
+    lowered,
+    normalise,
+    parts,
+    parts_in,
+    surely_lacks,
+    units,
+    word_pattern,
+    words,
+    words_in,
+)
 from tests.unit.test_query_match import TEXTS
 
 
@@ -130,10 +142,38 @@ def test_what_is_said_to_lack_the_needles_lacks_them(text, needles):
         assert not any(needle in normalise(text) for needle in needles)
 
 
+@settings(max_examples=1500, deadline=None)
+@given(st.one_of(TEXTS, ODD, st.text(alphabet="mus_1 é#.\u0301\u0338", max_size=12)), NEEDLES)
+def test_what_is_said_to_stand_alone_is_a_word(text, needles):
+    low, found = lowered(text), words(normalise(text))
+    for needle in needles:
+        if alone_in_ascii(needle).search(low):
+            assert needle in found
+
+
+def test_nothing_that_follows_a_sign_of_ascii_makes_it_part_of_the_word_before():
+    signs = [chr(code) for code in range(128) if not (chr(code).isalnum() or chr(code) == "_")]
+    marks = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code))[0] == "M"]
+    for sign in signs:
+        together = normalise("".join(f"x{sign}{mark}\n" for mark in marks))
+        assert words(together).count("x") == len(marks), hex(ord(sign))
+
+
+def test_a_word_alone_is_found_between_signs_of_ascii_only():
+    pattern = alone_in_ascii("music")
+    for text in ("music", "MUSIC", "the music", "#music.", "é music é", "a\nmusic\nb"):
+        assert pattern.search(lowered(text)), text
+    for text in ("musical", "newmusic", "music_", "_music", "2music", "music2", "musicé", "émusic", "music\u0301",
+                 "music\u200bal", "\u200bmusic", "musi\u0441", ""):  # fmt: skip
+        assert not pattern.search(lowered(text)), text
+    assert alone_in_ascii("música") is None
+    assert alone_in_ascii("") is None
+
+
 @settings(max_examples=800, deadline=None)
 @given(st.one_of(TEXTS, ODD, st.text(alphabet="mus_1 é#", max_size=12)), NEEDLES)
 def test_words_are_found_one_by_one_and_all_at_once_alike(text, needles):
-    low = text.encode("utf-8", "surrogatepass").lower()
+    low = lowered(text)
     wanted = [needle.encode() for needle in needles]
     found = words_in(wanted, at_once=True)(low)
     assert found == words_in(wanted, at_once=False)(low)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from core import windows
 from core.post import Author, Post
 from core.windows import KINDS, LENGTH, SLIDE, Windows, names_of
+from tests.strategies import TEXTS
 
 T0 = 1_793_491_200.0  # a whole number of panes
 
@@ -120,6 +121,21 @@ def test_too_many_names_are_let_go_and_it_says_so(monkeypatch):
     assert next(top for top in view.tops if top.kind == "tags").exact
     assert len(counted._totals["authors"]) <= 101
     assert look(counted, T0 + 2 * LENGTH).tops[1].exact
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.one_of(TEXTS, st.text("aB'’_1é#@ \t\u2003\u001cİ:/.", max_size=90)))
+def test_the_words_of_a_text_are_those_of_its_runs(text):
+    folded = text.replace("İ", "i").casefold()
+    spoken = [word for word in dict.fromkeys(windows._PROSE.findall(folded)) if word not in windows._SILENT]
+    for _ in range(2):  # as it is read, and as it is remembered
+        assert names_of(post(text=text)).words == spoken
+
+
+def test_no_long_run_is_remembered():
+    windows._words_of.cache_clear()
+    names_of(post(text=f"{'a' * windows.KNOWN_LENGTH} {'b' * (windows.KNOWN_LENGTH + 1)}"))
+    assert windows._words_of.cache_info().currsize == 1
 
 
 def test_a_view_is_made_every_five_seconds_at_most():
