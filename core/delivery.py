@@ -11,8 +11,10 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
 
 from core import crashpoint
 from core.clock import Clock
@@ -29,6 +31,14 @@ REFUSED_WAIT = 60.0  # seconds until a sink that refused in mid-run is asked aga
 _RATE_WINDOW = 10.0
 
 SettledCall = Callable[[dict[str, Settled], dict[str, Settled]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """Rows, and what the sink has made of them."""
+
+    rows: list[Row]
+    prepared: Any
 
 
 class Delivery:
@@ -64,7 +74,8 @@ class Delivery:
         self._forget = forget
         self.target = sink.target
         self.of_record = on_settled is not None
-        self.still = threading.Lock()  # held while rows are on their way: nobody else may remove them
+        self._lock = threading.Lock()  # held while rows are on their way
+        self._ahead: _Load | None = None  # the rows behind the cursor, got ready while the sink wrote those before
         self._first_of_run = journal.last_seq() + 1
         self._cursor = journal.sink_cursor(sink.target)
         settled = journal.settled(sink.target)
@@ -181,18 +192,52 @@ class Delivery:
             limit = self._limit()
             if self._cursor >= limit:
                 return
-            with self.still:
-                rows = [row for row in rows_after(self._cursor, self._batch_size) if row.seq <= limit]
-                if not rows:
+            with self._lock:
+                load, self._ahead = self._ahead or self._load(rows_after, self._cursor, limit), None
+                if load is None:
                     return
                 crashpoint.reach(Point.SINK_READ)
-                began = time.perf_counter()
-                outcomes = self._sink.write([self._stored(row) for row in rows])
-                self._write_ms.append((time.perf_counter() - began) * 1000)
+                outcomes, ahead = self._write(load, rows_after, limit)
                 crashpoint.reach(Point.SINK_WRITTEN)
-                self._settle(rows, outcomes)
+                self._settle(load.rows, outcomes)
+                self._ahead = ahead
             self._say_ok()
             last = time.monotonic() - start
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """While no row is on its way: none was read that is not written and settled, so rows may be removed."""
+        with self._lock:
+            self._ahead = None
+            yield
+
+    def _load(self, rows_after: Callable[[int, int], list[Row]], cursor: int, limit: int) -> _Load | None:
+        """The next rows, ready for the sink."""
+        rows = [row for row in rows_after(cursor, self._batch_size) if row.seq <= limit]
+        return _Load(rows, self._sink.prepare([self._stored(row) for row in rows])) if rows else None
+
+    def _write(
+        self, load: _Load, rows_after: Callable[[int, int], list[Row]], limit: int
+    ) -> tuple[list[Outcome], _Load | None]:
+        """Have it written, and when a whole batch waits behind it, get that one ready while the sink works."""
+        ahead: list[_Load | None] = []
+        last = load.rows[-1].seq
+
+        def look_ahead() -> None:
+            with suppress(Exception):  # whoever needs these rows meets it again
+                ahead.append(self._load(rows_after, last, limit))
+
+        thread = threading.Thread(target=look_ahead, name=f"ahead-{self._sink.name}", daemon=True)
+        began = time.perf_counter()
+        if limit - last >= self._batch_size:
+            thread.start()
+        try:
+            outcomes = self._sink.write(load.prepared)
+            self._write_ms.append((time.perf_counter() - began) * 1000)
+        finally:
+            if thread.ident is not None:
+                thread.join()  # one thread at a time may read
+        return outcomes, ahead[0] if ahead else None
 
     def _stored(self, row: Row) -> StoredRow:
         return StoredRow(

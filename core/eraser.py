@@ -140,7 +140,7 @@ class Eraser:
         """While no sink writes rows that it has read."""
         with ExitStack() as stack:
             for delivery in self.deliveries:
-                stack.enter_context(delivery.still)
+                stack.enter_context(delivery.still())
             yield
 
     def _count(self, removed: Removed) -> None:

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import hypothesis
 import pytest
 
 from core.post import Author, Post
-from core.sinks.base import StoredRow
+from core.sinks.base import Outcome, Sink, StoredRow
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,6 +33,11 @@ for _signal in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
 # No test depends on a clock being fast. In CI the same inputs are tried in every run; elsewhere new ones are.
 hypothesis.settings.register_profile("promises", deadline=None, derandomize=os.environ.get("CI") == "true")
 hypothesis.settings.load_profile("promises")
+
+
+def put(sink: Sink, rows: Sequence[StoredRow]) -> list[Outcome]:
+    """As the delivery does."""
+    return sink.write(sink.prepare(rows))
 
 
 def make_row(seq: int, *, capture: str = "capture-1", post: Post | None = None, raw: bytes = b"{}") -> StoredRow:

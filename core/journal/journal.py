@@ -454,14 +454,15 @@ class JournalReader:
 
     def _rows(self, query: str, values: tuple[object, ...]) -> list[Row]:
         rows: list[Row] = []
+        known: dict[str, tuple[str, ...]] = {}  # most posts match by the same few terms
         size = 0
         with in_words(self._path):
             found = self._db.execute(query, values)
             for number, source, id_, received_at, matched, backfilled, raw, noted in found:
                 check_row(noted, (source, id_, received_at, matched, backfilled, raw), number, self._path)
-                rows.append(
-                    Row(number, source, id_, received_at, tuple(json.loads(matched)), bool(backfilled), raw)
-                )
+                if (terms := known.get(matched)) is None:
+                    terms = known[matched] = tuple(json.loads(matched))
+                rows.append(Row(number, source, id_, received_at, terms, bool(backfilled), raw))
                 size += len(raw)
                 if size >= _READ_BYTES:
                     break

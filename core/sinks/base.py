@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.post import Post
 
@@ -47,8 +47,11 @@ class Sink(Protocol):
         Raises Unavailable (try again) or StoreRefused (no retry helps).
         """
 
-    def write(self, rows: Sequence[StoredRow]) -> list[Outcome]:
-        """Store the rows durably; one outcome per row, in order.
+    def prepare(self, rows: Sequence[StoredRow]) -> Any:
+        """The rows as `write` takes them. Pure, and asks the store nothing: the next rows while a write waits."""
+
+    def write(self, prepared: Any) -> list[Outcome]:
+        """Store the rows durably that were prepared; one outcome per row, in order.
 
         Raises Unavailable or StoreRefused; then some of the rows may have been stored all the same.
         """

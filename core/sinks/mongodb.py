@@ -54,6 +54,7 @@ LOOKUP_PATIENCE = 12  # times mongodb.timeout: how long looking up refused posts
 CLOSE_GRACE = 0.5  # seconds that close() gives the driver to say goodbye to the server
 
 T = TypeVar("T")
+Part = tuple[list[StoredRow], list[RawBSONDocument]]  # what one insert takes
 
 # The driver logs what it sends, documents included, at DEBUG, and every lost server; we say the latter ourselves.
 logging.getLogger("pymongo").setLevel(logging.ERROR)
@@ -104,10 +105,14 @@ class MongodbSink:
         self._answer(self._connect)
         self._known = True
 
-    def write(self, rows: Sequence[StoredRow]) -> list[Outcome]:
-        """Insert the rows, in as many inserts as their number and size need."""
+    def prepare(self, rows: Sequence[StoredRow]) -> list[Part]:
+        """Make documents of the rows, in as many inserts as their number and size need."""
+        return list(self._parts(rows))
+
+    def write(self, prepared: Sequence[Part]) -> list[Outcome]:
+        """Insert the documents, part by part."""
         outcomes: list[Outcome] = []
-        for part, documents in self._parts(rows):
+        for part, documents in prepared:
             outcomes += self._answer(partial(self._insert, part, documents))
         return outcomes
 
@@ -196,7 +201,7 @@ class MongodbSink:
         # Looked up at the primary whatever the address prefers: a secondary may not have yet what we ask about.
         return database.get_collection(self._settings.collection, read_preference=ReadPreference.PRIMARY)
 
-    def _parts(self, rows: Sequence[StoredRow]) -> Iterator[tuple[list[StoredRow], list[RawBSONDocument]]]:
+    def _parts(self, rows: Sequence[StoredRow]) -> Iterator[Part]:
         part: list[StoredRow] = []
         documents: list[RawBSONDocument] = []
         weight = 0

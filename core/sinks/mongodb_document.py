@@ -108,7 +108,7 @@ def _plain(value: Any) -> Any:
 
 
 def _int64(number: int) -> int:
-    return max(_INT64_MIN, min(_INT64_MAX, number))
+    return number if _INT64_MIN <= number <= _INT64_MAX else max(_INT64_MIN, min(_INT64_MAX, number))
 
 
 def _date(moment: datetime | float | None) -> datetime | None:
@@ -125,5 +125,7 @@ def _date(moment: datetime | float | None) -> datetime | None:
 
 def _name(name: str) -> str:
     """A name that may be a field's: no dot, no NUL, no leading dollar, not empty."""
+    if name.isidentifier():  # as nearly all are
+        return name
     clean = name.replace(".", "_").replace("\0", "_").encode("utf-8", "replace").decode()
     return "_" + clean[1:] if clean.startswith("$") else clean or "_"

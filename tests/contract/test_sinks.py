@@ -19,7 +19,7 @@ from core.post import Author, Post, Ref
 from core.settings import MongodbSettings, Settings
 from core.sinks import open_sink
 from core.sinks.base import Outcome, Sink, StoredRow
-from tests.conftest import FerretDB, make_row, wait_until
+from tests.conftest import FerretDB, make_row, put, wait_until
 
 T = TypeVar("T")
 STORED, DUPLICATE = Outcome.STORED, Outcome.DUPLICATE
@@ -105,24 +105,24 @@ def in_time(call: Callable[[], T]) -> T:
 
 def test_every_row_is_stored_and_answered(store: Harness, sink: Sink) -> None:
     rows = [make_row(seq) for seq in range(250)]
-    assert sink.write(rows) == [STORED] * 250
+    assert put(sink, rows) == [STORED] * 250
     assert store.stored() == sorted((row.post.key, row.capture, row.seq) for row in rows)
 
 
 def test_rows_sent_again_are_there_once_and_stay_ours(store: Harness, sink: Sink) -> None:
     rows = [make_row(seq) for seq in range(250)]
-    sink.write(rows[:120])
-    assert sink.write(rows) == [STORED] * 250
-    assert sink.write(rows) == [STORED] * 250
+    put(sink, rows[:120])
+    assert put(sink, rows) == [STORED] * 250
+    assert put(sink, rows) == [STORED] * 250
     assert len(store.stored()) == 250
 
 
 def test_a_post_of_another_capture_is_a_duplicate(store: Harness, sink: Sink) -> None:
     theirs = [make_row(seq, capture="theirs") for seq in (1, 3)]
-    sink.write(theirs)
+    put(sink, theirs)
     ours = [make_row(seq, capture="ours") for seq in range(5)]
     for _ in range(2):  # and stays one when it is sent again
-        assert sink.write(ours) == [STORED, DUPLICATE, STORED, DUPLICATE, STORED]
+        assert put(sink, ours) == [STORED, DUPLICATE, STORED, DUPLICATE, STORED]
     assert [(capture, seq) for _, capture, seq in store.stored()] == [
         ("ours", 0), ("theirs", 1), ("ours", 2), ("theirs", 3), ("ours", 4),
     ]  # fmt: skip
@@ -132,36 +132,36 @@ def test_a_post_twice_in_one_batch_is_stored_by_the_first(store: Harness, sink: 
     first, other = make_row(1), make_row(2)
     again = make_row(3, post=first.post)
     for _ in range(2):
-        assert sink.write([first, other, again]) == [STORED, STORED, DUPLICATE]
+        assert put(sink, [first, other, again]) == [STORED, STORED, DUPLICATE]
     assert len(store.stored()) == 2
 
 
 def test_the_same_row_twice_in_one_batch_is_ours_both_times(store: Harness, sink: Sink) -> None:
-    assert sink.write([make_row(1), make_row(1)]) == [STORED, STORED]
+    assert put(sink, [make_row(1), make_row(1)]) == [STORED, STORED]
     assert len(store.stored()) == 1
 
 
 def test_a_post_with_another_number_of_this_capture_is_a_duplicate(store: Harness, sink: Sink) -> None:
-    sink.write([make_row(1)])
-    assert sink.write([make_row(2, post=make_row(1).post)]) == [DUPLICATE]
+    put(sink, [make_row(1)])
+    assert put(sink, [make_row(2, post=make_row(1).post)]) == [DUPLICATE]
     assert [seq for _, _, seq in store.stored()] == [1]
 
 
 def test_an_empty_batch_has_no_outcomes(store: Harness, sink: Sink) -> None:
-    assert sink.write([]) == []
+    assert put(sink, []) == []
     assert store.stored() == []
 
 
 def test_a_store_that_comes_back_takes_the_rows(store: Harness, hasty: Sink) -> None:
     rows = [make_row(seq) for seq in range(10)]
-    assert in_time(lambda: hasty.write(rows[:5])) == [STORED] * 5
+    assert in_time(lambda: put(hasty, rows[:5])) == [STORED] * 5
     store.take_away()
     for _ in range(2):
         with pytest.raises(Unavailable) as unavailable:
-            hasty.write(rows)
+            put(hasty, rows)
         assert hasty.target.partition("/")[0] in str(unavailable.value)
     store.give_back()
-    assert in_time(lambda: hasty.write(rows)) == [STORED] * 10
+    assert in_time(lambda: put(hasty, rows)) == [STORED] * 10
     assert len(store.stored()) == 10
 
 
@@ -171,11 +171,11 @@ def test_a_store_that_is_down_at_first_can_be_opened_later(store: Harness) -> No
     with pytest.raises(Unavailable):
         sink.open()
     with pytest.raises(Unavailable):
-        sink.write([make_row(1)])
+        put(sink, [make_row(1)])
     store.give_back()
     in_time(sink.open)
     in_time(sink.open)
-    assert in_time(lambda: sink.write([make_row(1)])) == [STORED]
+    assert in_time(lambda: put(sink, [make_row(1)])) == [STORED]
     sink.close()
 
 
@@ -186,7 +186,7 @@ def test_a_closed_sink_is_unavailable_and_closes_again(store: Harness) -> None:
     sink.open()
     sink.close()
     sink.close()
-    for call in (sink.open, lambda: sink.write([make_row(1)]), never_opened.open):
+    for call in (sink.open, lambda: put(sink, [make_row(1)]), never_opened.open):
         with pytest.raises(Unavailable):
             call()
 
@@ -198,7 +198,7 @@ def test_two_sinks_at_once_store_each_post_once(store: Harness) -> None:
         sink = store.sink()
         sink.open()
         rows = [make_row(seq, capture=capture) for seq in range(600)]
-        outcomes = [outcome for at in range(0, 600, 50) for outcome in sink.write(rows[at : at + 50])]
+        outcomes = [outcome for at in range(0, 600, 50) for outcome in put(sink, rows[at : at + 50])]
         counted[capture] = outcomes.count(STORED)
         sink.close()
 
@@ -229,8 +229,8 @@ HOSTILE = [
 
 def test_no_post_is_refused_for_its_content(store: Harness, sink: Sink) -> None:
     rows = [make_row(seq, post=post, raw=b"\xff\x00") for seq, post in enumerate(HOSTILE)]
-    assert sink.write(rows) == [STORED] * len(rows)
-    assert sink.write(rows) == [STORED] * len(rows)
+    assert put(sink, rows) == [STORED] * len(rows)
+    assert put(sink, rows) == [STORED] * len(rows)
     assert len(store.stored()) == len(rows)
 
 
@@ -239,7 +239,8 @@ def test_what_is_held_of_authors_and_posts_is_told_with_who_stored_it(store: Har
         post = Post(source="x", id=id, text="t", author=Author(id=author), **more)
         return make_row(seq, capture=capture, post=post)
 
-    sink.write(
+    put(
+        sink,
         [
             row(1, "1", "a"),
             row(2, "2", "b"),
@@ -247,7 +248,7 @@ def test_what_is_held_of_authors_and_posts_is_told_with_who_stored_it(store: Har
             row(4, "4", "b", refs=(Ref("quoted", "1"), Ref("retweeted", "9"))),
             row(5, "5", "b", edit_of="1"),
             row(6, "6", "a", capture="theirs"),
-        ]
+        ],
     )
     assert sorted(sink.holds("x", ["a"], [])) == [("1", "ours"), ("6", "theirs")]
     assert sorted(sink.holds("x", [], ["1"])) == [("1", "ours"), ("3", "ours"), ("5", "ours")]
@@ -257,15 +258,15 @@ def test_what_is_held_of_authors_and_posts_is_told_with_who_stored_it(store: Har
 
 def test_forgotten_posts_are_gone_and_others_stay(store: Harness, sink: Sink) -> None:
     rows = [make_row(seq) for seq in range(2500)]
-    sink.write(rows)
+    put(sink, rows)
     sink.forget([row.post.key for row in rows[:2200]] + ["x:never-there"], [rows[2300].post.key])
     assert len(store.stored()) == 300
     sink.forget([rows[0].post.key], [])  # once more is no error
-    assert sink.write(rows[:1]) == [STORED]
+    assert put(sink, rows[:1]) == [STORED]
 
 
 def test_a_store_that_is_away_forgets_when_it_is_back(store: Harness, hasty: Sink) -> None:
-    in_time(lambda: hasty.write([make_row(1)]))
+    in_time(lambda: put(hasty, [make_row(1)]))
     store.take_away()
     with pytest.raises(Unavailable):
         hasty.holds("x", ["1"], [])
@@ -302,5 +303,5 @@ def test_any_batches_in_any_order_agree_with_a_dictionary(
             STORED if owners.setdefault(row.post.key, (capture, row.seq)) == (capture, row.seq) else DUPLICATE
             for row in rows
         ]
-        assert sink.write(rows) == expected
+        assert put(sink, rows) == expected
     assert store.stored() == sorted((key, *owner) for key, owner in owners.items())

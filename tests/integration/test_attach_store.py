@@ -15,7 +15,7 @@ from core.health import SourceState
 from core.settings import MongodbSettings
 from core.sinks.mongodb import MongodbSink
 from core.snapshot import SinkState, Verdict
-from tests.conftest import FerretDB, free_port, make_row, wait_until
+from tests.conftest import FerretDB, free_port, make_row, put, wait_until
 from tui.ink import line_width
 from tui.numbers import draw_numbers
 
@@ -23,7 +23,7 @@ from tui.numbers import draw_numbers
 def store(url: str, seqs: range) -> None:
     sink = MongodbSink(url, MongodbSettings())
     sink.open()
-    sink.write([make_row(seq) for seq in seqs])
+    put(sink, [make_row(seq) for seq in seqs])
     sink.close()
 
 

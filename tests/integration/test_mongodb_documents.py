@@ -14,7 +14,7 @@ from core.post import Post
 from core.settings import MongodbSettings
 from core.sinks.base import Outcome
 from core.sinks.mongodb import INDEXES, MongodbSink
-from tests.conftest import make_row
+from tests.conftest import make_row, put
 
 pytestmark = pytest.mark.needs_go
 
@@ -36,7 +36,7 @@ def sink(mongodb_url: str) -> Iterator[MongodbSink]:
 def test_posts_are_found_by_time_tag_author_and_topic(sink: MongodbSink, posts: Collection[Any]) -> None:
     rows = [make_row(seq) for seq in range(120)]
     tagged = Post(source="x", id="1", text="t", tags=("Belieber", "music"))
-    sink.write([*rows, make_row(500, post=tagged)])
+    put(sink, [*rows, make_row(500, post=tagged)])
 
     start, end = datetime(2026, 11, 1, 0, 0, 10, tzinfo=UTC), datetime(2026, 11, 1, 0, 0, 20, tzinfo=UTC)
     found = posts.find({"created_at": {"$gte": start, "$lt": end}}).sort("created_at", 1)
@@ -56,7 +56,7 @@ def test_posts_are_found_by_time_tag_author_and_topic(sink: MongodbSink, posts: 
 def test_what_is_read_back_is_what_was_captured(sink: MongodbSink, posts: Collection[Any]) -> None:
     text = "a\0b 🎵\u202e" + "x" * 5_000_000
     post = Post(source="x", id="1", text=text, metrics={"huge": 2**63 - 1, "small": -(2**63)})
-    assert sink.write([make_row(2**40, post=post, raw=b"\xff\x00")]) == [Outcome.STORED]
+    assert put(sink, [make_row(2**40, post=post, raw=b"\xff\x00")]) == [Outcome.STORED]
     stored = posts.find_one({"_id": "x:1"})
     assert stored is not None
     assert stored["text"] == text
@@ -67,7 +67,7 @@ def test_what_is_read_back_is_what_was_captured(sink: MongodbSink, posts: Collec
 
 
 def test_the_indexes_exist_and_opening_again_changes_nothing(sink: MongodbSink, posts: Collection[Any]) -> None:
-    sink.write([make_row(1)])
+    put(sink, [make_row(1)])
     keys = {tuple(index["key"]) for index in posts.index_information().values()}
     wanted = {tuple(index.document["key"].items()) for index in INDEXES}
     assert keys == wanted | {(("_id", 1),)}
@@ -82,7 +82,7 @@ def test_an_index_of_the_users_own_on_the_same_field_is_good_enough(
     posts.create_index([("created_at", -1)], name="mine")
     sink = MongodbSink(mongodb_url, MongodbSettings())
     sink.open()
-    assert sink.write([make_row(1)]) == [Outcome.STORED]
+    assert put(sink, [make_row(1)]) == [Outcome.STORED]
     sink.close()
     assert "mine" in posts.index_information()
 
@@ -90,7 +90,7 @@ def test_an_index_of_the_users_own_on_the_same_field_is_good_enough(
 def test_the_collection_of_the_settings_takes_the_posts(mongodb_url: str, posts: Collection[Any]) -> None:
     sink = MongodbSink(mongodb_url, MongodbSettings(collection="seen"))
     sink.open()
-    sink.write([make_row(1)])
+    put(sink, [make_row(1)])
     sink.close()
     assert posts.database["seen"].count_documents({}) == 1
     assert posts.count_documents({}) == 0
@@ -100,13 +100,13 @@ def test_a_batch_larger_than_one_insert_may_be_is_taken_in_parts(
     sink: MongodbSink, posts: Collection[Any]
 ) -> None:
     rows = [make_row(seq, post=Post(source="x", id=str(seq), text="x" * 700_000)) for seq in range(10)]
-    assert sink.write(rows) == [Outcome.STORED] * 10
-    assert sink.write(rows) == [Outcome.STORED] * 10
+    assert put(sink, rows) == [Outcome.STORED] * 10
+    assert put(sink, rows) == [Outcome.STORED] * 10
     assert posts.count_documents({}) == 10
 
 
 def test_the_raw_line_alone_can_be_taken_out(sink: MongodbSink, posts: Collection[Any]) -> None:
-    sink.write([make_row(seq, raw=b"somebody else's words") for seq in range(3)])
+    put(sink, [make_row(seq, raw=b"somebody else's words") for seq in range(3)])
     sink.forget([], ["x:1500000000000000000", "x:1500000000000000001"])
     left = {document["seq"]: document for document in posts.find()}
     assert "raw" not in left[0]

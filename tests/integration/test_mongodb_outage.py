@@ -19,7 +19,7 @@ from core.errors import Unavailable
 from core.settings import MongodbSettings
 from core.sinks.base import Outcome, StoredRow
 from core.sinks.mongodb import MongodbSink
-from tests.conftest import ROOT, FerretDB, make_row, wait_until
+from tests.conftest import ROOT, FerretDB, make_row, put, wait_until
 from tests.mongodb_proxy import Proxy, cut_behind, slowly
 
 pytestmark = pytest.mark.needs_go
@@ -37,7 +37,7 @@ def deliver(sink: MongodbSink, rows: Sequence[StoredRow]) -> list[Outcome]:
 
     def answered() -> bool:
         try:
-            answer[:] = sink.write(rows)
+            answer[:] = put(sink, rows)
         except Unavailable:
             return False
         return True
@@ -91,13 +91,13 @@ def test_a_batch_that_was_taken_but_not_answered_is_stored_once_and_ours(
     sink = sink_of(mongodb_url.replace(str(ferretdb.port), str(between.port)))
     sink.open()
     rows = [make_row(seq) for seq in range(900)]
-    assert sink.write(rows[:300]) == [STORED] * 300
+    assert put(sink, rows[:300]) == [STORED] * 300
     between.spoil(cut_behind, times=3)
     for _ in range(3):
         with pytest.raises(Unavailable):
-            sink.write(rows[300:])
+            put(sink, rows[300:])
     assert between.met == 3
-    assert sink.write(rows[300:]) == [STORED] * 600
+    assert put(sink, rows[300:]) == [STORED] * 600
     sink.close()
     between.down()
     database = mongodb_url.rpartition("/")[2]
@@ -114,7 +114,7 @@ sink = MongodbSink(sys.argv[1], MongodbSettings(timeout=60))
 sink.open()
 print("open", flush=True)
 for at in range(0, 50_000, 1000):
-    sink.write([make_row(seq) for seq in range(at, at + 1000)])
+    put(sink, [make_row(seq) for seq in range(at, at + 1000)])
     print(at + 1000, flush=True)
 """
 
@@ -139,7 +139,7 @@ def test_a_writer_killed_in_mid_batch_is_continued_exactly_once(mongodb_url: str
     sink.open()
     end = (len(found) // 1000 + 2) * 1000
     for at in range(cursor, end, 1000):
-        assert sink.write([make_row(seq) for seq in range(at, at + 1000)]) == [STORED] * 1000
+        assert put(sink, [make_row(seq) for seq in range(at, at + 1000)]) == [STORED] * 1000
     sink.close()
     assert numbers(mongodb_url, database) == list(range(end))
 
@@ -158,7 +158,7 @@ def test_a_server_that_hangs_is_left_after_the_timeout(own_ferretdb: FerretDB) -
     wait_until(lambda: opens(sink))
     own_ferretdb.hang()
     try:
-        assert "does not answer in time" in within(60, lambda: sink.write([make_row(1)]))
+        assert "does not answer in time" in within(60, lambda: put(sink, [make_row(1)]))
         assert "does not answer in time" in within(60, sink_of(own_ferretdb.address, timeout=1.0).open)
     finally:
         own_ferretdb.wake()
@@ -194,7 +194,7 @@ def test_close_ends_a_write_that_a_hung_server_holds(own_ferretdb: FerretDB) -> 
     try:
         closer = threading.Timer(0.5, sink.close)
         closer.start()
-        assert "closed" in within(50, lambda: sink.write([make_row(1)]))
+        assert "closed" in within(50, lambda: put(sink, [make_row(1)]))
         closer.join(120)
         assert not closer.is_alive()
     finally:
@@ -214,7 +214,7 @@ print("open", flush=True)
 sys.stdin.readline()  # the server hangs from here on
 threading.Timer(0.3, sink.close).start()
 try:
-    sink.write([make_row(1)])
+    put(sink, [make_row(1)])
 except Exception as error:
     print(type(error).__name__, flush=True)
 """

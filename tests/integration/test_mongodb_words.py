@@ -22,7 +22,7 @@ from core.errors import StoreRefused, Unavailable
 from core.settings import MongodbSettings
 from core.sinks.base import Outcome
 from core.sinks.mongodb import MongodbSink
-from tests.conftest import FerretDB, free_port, make_row
+from tests.conftest import FerretDB, free_port, make_row, put
 
 
 def sink_of(url: str, patience: float = 60.0) -> MongodbSink:
@@ -117,7 +117,7 @@ def test_tls_is_verified(tls_server: FerretDB, tmp_path: Path) -> None:
     trusting = f"tls=true&tlsCAFile={tmp_path / 'ca.pem'}"
     sink = sink_of(f"mongodb://localhost:{tls_server.port}/db?{trusting}")
     sink.open()
-    assert sink.write([make_row(1)]) == [Outcome.STORED]
+    assert put(sink, [make_row(1)]) == [Outcome.STORED]
     sink.close()
 
     unknown = refusal(f"mongodb://localhost:{tls_server.port}/db?tls=true")
@@ -200,7 +200,7 @@ def test_an_srv_name_leads_to_the_server(
     sink = sink_of("mongodb+srv://cluster.example.test/by_srv?tls=false")
     assert sink.target == "cluster.example.test/by_srv.posts"
     sink.open()
-    assert sink.write([make_row(1)]) == [Outcome.STORED]
+    assert put(sink, [make_row(1)]) == [Outcome.STORED]
     name_server.gone = True  # later, as behind a VPN: no typing error any more
     with pytest.raises(Unavailable):
         sink.open()

@@ -39,6 +39,9 @@ class ListSink:
         self.calls.append("open")
         self.fail()
 
+    def prepare(self, rows):
+        return rows
+
     def write(self, rows):
         self.calls.append([row.seq for row in rows])
         self.rows += rows
@@ -61,6 +64,10 @@ def fill(journal, session, *ids):
     journal.commit(Batch("x", len(ids), len(ids), entries), session)
 
 
+def decode(source, raw):
+    return Post(source=source, id=raw.decode(), text="")
+
+
 class Desk:
     """A delivery with what it told."""
 
@@ -73,13 +80,12 @@ class Desk:
         self.delivery = Delivery(
             sink,
             journal,
-            decode=lambda source, raw: Post(source=source, id=raw.decode(), text=""),
             on_settled=self.settled if of_record else None,
             on_refused=self.refused.append,
             events=self.events,
             clock=clock,
             batch_size=2,
-            **{"limit": journal.last_seq, **more},
+            **{"limit": journal.last_seq, "decode": decode, **more},
         )
 
     def settled(self, run, earlier):

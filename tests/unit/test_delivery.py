@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.errors import StoreRefused, Unavailable
+from core.errors import JournalError, StoreRefused, Unavailable
 from core.journal import Batch, Entry, Journal, Settled
 from core.post import Post
 from core.sinks.base import Outcome, StoredRow
@@ -198,14 +198,100 @@ def test_the_cursor_moves_behind_each_batch_and_never_before_it(journal):
     write, seen = sink.write, []
 
     def look(rows):
-        seen.append((journal.sink_cursor("memory"), desk.delivery.still.locked()))
+        seen.append((journal.sink_cursor("memory"), desk.delivery._lock.locked()))
         return write(rows)
 
     sink.write = look
     desk.deliver()
     assert sink.calls == ["open", "forget at list", [1, 2], [3, 4], [5]]
     assert seen == [(0, True), (2, True), (4, True)]
-    assert not desk.delivery.still.locked()
+    assert not desk.delivery._lock.locked()
+
+
+class BusySink(ListSink):
+    """Says what it is asked for, in order; a write waits until the rows behind it are ready, if it is told to."""
+
+    def __init__(self, waits=()):
+        super().__init__()
+        self.asked: list[tuple[str, list[int]]] = []
+        self.waits = set(waits)  # the first rows of the writes that wait
+        self.ready = threading.Semaphore(0)
+
+    def prepare(self, rows):
+        self.asked.append(("prepare", [row.seq for row in rows]))
+        self.ready.release()
+        return rows
+
+    def write(self, rows):
+        self.ready.acquire()  # that of these rows
+        if rows[0].seq in self.waits:
+            assert self.ready.acquire(timeout=PATIENCE)  # that of the next ones
+            self.ready.release()
+        self.asked.append(("write", [row.seq for row in rows]))
+        return super().write(rows)
+
+
+def test_the_next_rows_are_made_ready_while_the_sink_writes_when_a_whole_batch_waits(journal):
+    fill(journal, journal.begin_session(0.0, "x"), "1", "2", "3", "4", "5")
+    sink = BusySink(waits=[1])
+    desk = Desk(journal, sink)
+    desk.deliver()
+    assert sink.asked == [
+        ("prepare", [1, 2]), ("prepare", [3, 4]), ("write", [1, 2]),
+        ("write", [3, 4]), ("prepare", [5]), ("write", [5]),
+    ]  # fmt: skip
+    assert desk.run + desk.earlier == Settled(stored=5)
+    assert journal.sink_cursor("memory") == 5
+
+
+def test_a_row_that_is_removed_after_it_was_made_ready_is_never_written(journal):
+    fill(journal, journal.begin_session(0.0, "x"), "1", "2", "3", "4", "5")
+    sink = BusySink(waits=[1])
+    looks = []
+
+    def limit():
+        looks.append(1)
+        if len(looks) == 2:  # the first batch is settled, and the second one is ready
+            with desk.delivery.still():
+                assert ("prepare", [3, 4]) in sink.asked
+                journal._db.execute("DELETE FROM posts WHERE id = '3'")
+        return 5
+
+    desk = Desk(journal, sink, limit=limit)
+    desk.deliver()
+    assert [rows for what, rows in sink.asked if what == "write"] == [[1, 2], [4, 5]]
+
+
+def test_after_a_failed_write_nothing_that_was_made_ready_is_used(journal):
+    fill(journal, journal.begin_session(0.0, "x"), "1", "2", "3", "4")
+    sink = BusySink(waits=[1])
+    sink.faults = [None, Unavailable("gone")]
+    desk = Desk(journal, sink, clock=HeldClock(50.0))
+    desk.delivery.start()
+    desk.until(lambda: len(sink.taken) == 4)
+    desk.stop()
+    assert [rows for what, rows in sink.asked if what == "write"] == [[1, 2], [1, 2], [3, 4]]
+    assert desk.run + desk.earlier == Settled(stored=4)
+
+
+def test_rows_that_cannot_be_made_ready_do_not_spoil_the_write_before_them(journal):
+    fill(journal, journal.begin_session(0.0, "x"), "1", "2", "3", "4")
+    sink = BusySink()
+    tried = []
+
+    def decode(source, raw):
+        if raw == b"3":
+            tried.append(threading.current_thread().name)
+            raise JournalError("row 3 cannot be read")
+        return Post(source=source, id=raw.decode(), text="")
+
+    desk = Desk(journal, sink, decode=decode)
+    desk.delivery.start()
+    desk.until(lambda: desk.refused)
+    desk.stop()
+    assert tried == ["ahead-list", "sink-list"]  # and whoever needs the row says so, once
+    assert [str(error) for error in desk.refused] == ["row 3 cannot be read"]
+    assert journal.sink_cursor("memory") == 2
 
 
 def test_no_row_is_delivered_that_is_not_counted_yet(journal):

@@ -75,6 +75,9 @@ class DictSink:
     def open(self) -> None:
         self._fail()
 
+    def prepare(self, rows):
+        return rows
+
     def write(self, rows):
         self._fail()
         for row in rows:

@@ -28,7 +28,7 @@ from core.sinks import mongodb as module
 from core.sinks.base import Outcome
 from core.sinks.mongodb import INDEXES, MongodbSink, from_settings
 from core.sinks.mongodb_document import encode
-from tests.conftest import PATIENCE, make_row, wait_until
+from tests.conftest import PATIENCE, make_row, put, wait_until
 
 STORED, DUPLICATE = Outcome.STORED, Outcome.DUPLICATE
 
@@ -193,7 +193,7 @@ def test_an_index_that_somebody_else_made_is_good_enough_and_any_other_failure_i
 def test_the_settings_size_of_an_insert_is_kept_and_nothing_waits_for_the_first_failure(server):
     sink = sink_of(batch_size=2)
     sink.open()
-    assert sink.write([make_row(seq) for seq in range(1, 6)]) == [STORED] * 5
+    assert put(sink, [make_row(seq) for seq in range(1, 6)]) == [STORED] * 5
     assert [len(keys) for _, keys, _ in server.asked("insert_many")] == [2, 2, 1]
     assert {(place, options["ordered"]) for place, _, options in server.asked("insert_many")} == {(PLACE, False)}
 
@@ -204,7 +204,7 @@ def test_an_insert_weighs_no_more_than_goes_through_in_time(server, sink, monkey
         monkeypatch.setattr(module, "INSERT_BYTES", bound)
         server.calls.clear()
         server.documents.clear()
-        sink.write([make_row(seq) for seq in range(1, 8)])
+        put(sink, [make_row(seq) for seq in range(1, 8)])
         assert [len(keys) for _, keys, _ in server.asked("insert_many")] == sizes
 
 
@@ -213,7 +213,7 @@ def test_the_raw_line_is_stored_by_setting(server):
         sink = from_settings("mongodb://h/db", Settings(mongodb=MongodbSettings(raw=raw)))
         sink.open()
         server.documents.clear()
-        sink.write([make_row(1, raw=b"{raw}")])
+        put(sink, [make_row(1, raw=b"{raw}")])
         [stored] = server.documents.values()
         assert stored.get("raw") == ("{raw}" if raw else None)
     assert sink.target == "h/db.posts"
@@ -229,7 +229,7 @@ def test_who_stored_a_post_before_decides_what_it_is(server, sink):
     server.stored(keys[2], "capture-2", 3)
     server.stored(keys[3], "capture-1", 9)  # by another row of ours
     server.documents[keys[4]] = {"_id": keys[4]}  # by a program that notes nothing
-    assert sink.write(rows) == [STORED, STORED, DUPLICATE, DUPLICATE, DUPLICATE]
+    assert put(sink, rows) == [STORED, STORED, DUPLICATE, DUPLICATE, DUPLICATE]
     [(place, wanted, fields, options)] = server.asked("find")
     assert (place, fields, options) == (PLACE, ("capture", "seq"), {"limit": 4, "batch_size": 5})
     assert sorted(wanted["_id"]["$in"]) == keys[1:]
@@ -238,7 +238,7 @@ def test_who_stored_a_post_before_decides_what_it_is(server, sink):
 
 def test_a_post_twice_in_one_insert_is_looked_up_once(server, sink):
     first, again = make_row(1), make_row(2, post=make_row(1).post)
-    assert sink.write([first, again, again]) == [STORED, DUPLICATE, DUPLICATE]
+    assert put(sink, [first, again, again]) == [STORED, DUPLICATE, DUPLICATE]
     assert [(wanted, options) for _, wanted, _, options in server.asked("find")] == [
         ({"_id": {"$in": [first.post.key]}}, {"limit": 1, "batch_size": 2})
     ]
@@ -249,7 +249,7 @@ def test_a_post_that_went_while_it_was_looked_up_is_sent_again(server, sink):
     server.stored(row.post.key)
     server.before["find"] = server.documents.clear
     with pytest.raises(Unavailable) as gone:
-        sink.write([row])
+        put(sink, [row])
     assert str(gone.value) == (
         "posts were deleted from the collection while they were looked up; they are sent again"
     )
@@ -264,13 +264,13 @@ def test_a_failure_is_told_by_what_the_monitors_met(server):
         sink.open()
     assert server.clients[0].closed == 1
     with pytest.raises(Unavailable, match=r"^there is no connection to MongoDB at h yet$"):
-        sink.write([make_row(1)])
+        put(sink, [make_row(1)])
     sink.open()
     for fault in (failure, OSError("broken"), AutoReconnect("broken")):
         server.faults |= {"insert_many": [fault], "ping tweets.seen at the primary": [fault]}
         words = "does not listen" if fault is failure else "broke"
         with pytest.raises(Unavailable, match=words):
-            sink.write([make_row(1)])
+            put(sink, [make_row(1)])
         with pytest.raises(Unavailable, match=words):
             sink.forget(["x:1"], [])
 
@@ -291,7 +291,7 @@ def test_a_name_that_was_found_once_is_no_typing_error(server):
     server.faults["insert_many"] = [unknown()]
     server.faults["ping"] = []
     sink.open()
-    for ask in (lambda: sink.write([make_row(1)]), lambda: sink.holds("x", ["1"], [])):
+    for ask in (lambda: put(sink, [make_row(1)]), lambda: sink.holds("x", ["1"], [])):
         server.faults |= {"insert_many": [unknown()], "ping tweets.seen at the primary": [unknown()]}
         with pytest.raises(Unavailable):
             ask()
@@ -300,7 +300,7 @@ def test_a_name_that_was_found_once_is_no_typing_error(server):
 def test_opening_again_lets_go_of_the_connection_before(server, sink):
     sink.open()
     assert [client.closed for client in server.clients] == [1, 0]
-    assert sink.write([make_row(1)]) == [STORED]
+    assert put(sink, [make_row(1)]) == [STORED]
 
 
 # What is forgotten
@@ -364,7 +364,7 @@ def test_a_sink_that_is_closed_takes_nothing_any_more(server, sink):
     sink.close()
     sink.close()
     assert [client.closed for client in server.clients] == [1]
-    for ask in (sink.open, lambda: sink.write([make_row(1)]), lambda: sink.forget(["x:1"], [])):
+    for ask in (sink.open, lambda: put(sink, [make_row(1)]), lambda: sink.forget(["x:1"], [])):
         with pytest.raises(Unavailable, match=r"^the connection to MongoDB was closed$"):
             ask()
     assert len(server.clients) == 1
@@ -406,7 +406,7 @@ def test_closing_ends_a_write_that_a_server_holds_and_the_thread_is_left_behind(
     entered = threading.Event()
     server.before["insert_many"] = lambda: entered.set() or hang.wait(PATIENCE)
     server.before["close"] = lambda: hang.wait(PATIENCE)
-    thread, told = waiting(lambda: sink.write([make_row(1)]))
+    thread, told = waiting(lambda: put(sink, [make_row(1)]))
     assert entered.wait(PATIENCE)
     names = {one.name: one.daemon for one in threading.enumerate()}
     assert names["mongodb-sink"] is True
@@ -444,7 +444,7 @@ def test_an_answer_that_comes_behind_the_end_is_not_told(server, sink, hang, mon
         server.before["insert_many"] = lambda entered=entered: entered.set() or hang.wait(PATIENCE)
         one = sink_of()
         one.open()
-        thread, told = waiting(lambda one=one: one.write([make_row(1)]))
+        thread, told = waiting(lambda one=one: put(one, [make_row(1)]))
         assert entered.wait(PATIENCE)
         one.close()
         thread.join(PATIENCE)
@@ -457,5 +457,5 @@ def test_an_answer_that_comes_behind_the_end_is_not_told(server, sink, hang, mon
 def test_a_bug_is_handed_up_as_it_is(server, sink):
     server.faults["insert_many"] = [ZeroDivisionError("a bug")]
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        sink.write([make_row(1)])
-    assert sink.write([make_row(1)]) == [STORED]
+        put(sink, [make_row(1)])
+    assert put(sink, [make_row(1)]) == [STORED]
