@@ -13,7 +13,6 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from heapq import nlargest
 from itertools import chain, groupby
 from operator import attrgetter, itemgetter
@@ -63,24 +62,34 @@ class Names(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def names_of(post: Post) -> Names:
     """The names in a post. Pure."""
-    runs = [_words_of(run) if len(run) <= KNOWN_LENGTH else _read(run) for run in post.text.split()]
+    runs = post.text.split()  # no word goes on beyond a space
+    words: list[tuple[str, ...] | None] = [*map(_known.get, runs)]
+    if None in words:
+        words = [_read(run) if known is None else known for run, known in zip(runs, words, strict=True)]
+    tags = [f"#{tag.casefold()}" for tag in post.tags]
     return Names(
-        [*dict.fromkeys(f"#{tag.casefold()}" for tag in post.tags)] if post.tags else [],
+        tags if len(tags) < 2 else [*dict.fromkeys(tags)],
         [f"@{post.author.username}"] if post.author.username else [],
-        [*dict.fromkeys(post.links)],
+        [*dict.fromkeys(post.links)] if post.links else [],
         [post.lang] if post.lang else [],
-        [*dict.fromkeys(chain.from_iterable(runs))],
+        [*dict.fromkeys(chain.from_iterable(words))],  # type: ignore[arg-type]
     )
 
 
+# The words of runs of characters that were read: most of a text is what others have written too.
+_known: dict[str, tuple[str, ...]] = {}
+
+
 def _read(run: str) -> tuple[str, ...]:
-    """The words that are counted in a run of characters without a space; none goes on beyond one."""
+    """The words that are counted in a run of characters without a space."""
     # Folded, the capital i with a dot would be an i and a mark that is part of no word.
     found = _PROSE.findall(run.replace("İ", "i").casefold())
-    return tuple(word for word in found if word not in _SILENT)
-
-
-_words_of = lru_cache(KNOWN)(_read)  # most of a text is what others have written too
+    words = tuple(word for word in found if word not in _SILENT)
+    if len(run) <= KNOWN_LENGTH:
+        if len(_known) >= KNOWN:
+            _known.clear()
+        _known[run] = words
+    return words
 
 
 @dataclass(slots=True)

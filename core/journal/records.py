@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import add, attrgetter, sub
 
 import msgspec
@@ -151,7 +152,11 @@ class Row:
 
 def checksum(source: str, id_: str, received_at: float, matched: str, backfilled: bool, raw: bytes) -> int:
     """What a row of the journal adds up to; `matched` as it is stored. SQLite keeps none of its own."""
-    return zlib.crc32(raw, zlib.crc32(f"{source}\0{id_}\0{received_at!r}\0{matched}\0{backfilled:d}".encode()))
+    told = f"{source}\0{id_}\0{_exactly(received_at)}\0{matched}\0{'1' if backfilled else '0'}"
+    return zlib.crc32(raw, zlib.crc32(told.encode()))
+
+
+_exactly = lru_cache(64)(repr)  # what was read together came at one time, and a float is slow to write down
 
 
 SettledBySource = Mapping[str, Settled]

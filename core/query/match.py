@@ -72,15 +72,12 @@ class View:
         self.post = post
         self._texts = texts
         self._whole = whole  # all segments in lines, as they were written
+        self._low = lowered(whole)
 
     @cached_property
     def normal(self) -> str:
         """All segments in lines."""
         return normalise(self._whole)
-
-    @cached_property
-    def _low(self) -> bytes:
-        return lowered(self._whole)
 
     @property
     def segments(self) -> tuple[str, ...]:

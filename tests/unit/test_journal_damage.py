@@ -12,6 +12,7 @@ from core.errors import JournalDamaged, JournalError
 from core.journal import Batch, Entry, Journal, Settled, Tally
 from core.journal.progress import FILE_NAME as PROGRESS
 from core.journal.progress import read_progress
+from core.journal.records import checksum
 from core.journal.schema import VERSION
 from tests.conftest import ROOT
 
@@ -328,3 +329,9 @@ def test_somebody_elses_database_is_left_untouched_to_the_byte(tmp_path):
     db.commit()
     db.close()
     assert "not a journal" in refusal(tmp_path).message
+
+
+def test_a_checksum_is_the_same_for_ever():
+    """A journal of years ago is held to it."""
+    assert checksum("x", "7", 1764457421.1234567, '["music"]', True, b"{}") == 647643971
+    assert checksum("x", "7", 0.5, "[]", False, b"{}") == 3876533837

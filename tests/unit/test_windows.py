@@ -132,10 +132,14 @@ def test_the_words_of_a_text_are_those_of_its_runs(text):
         assert names_of(post(text=text)).words == spoken
 
 
-def test_no_long_run_is_remembered():
-    windows._words_of.cache_clear()
-    names_of(post(text=f"{'a' * windows.KNOWN_LENGTH} {'b' * (windows.KNOWN_LENGTH + 1)}"))
-    assert windows._words_of.cache_info().currsize == 1
+def test_what_is_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr(windows, "_known", {})
+    monkeypatch.setattr(windows, "KNOWN", 3)
+    long = "b" * windows.KNOWN_LENGTH
+    assert names_of(post(text=f"aa, {long} {long}b the")).words == ["aa", long, f"{long}b"]
+    assert windows._known == {"aa,": ("aa",), long: (long,), "the": ()}
+    assert names_of(post(text="aa, cc")).words == ["aa", "cc"]
+    assert windows._known == {"cc": ("cc",)}
 
 
 def test_a_view_is_made_every_five_seconds_at_most():

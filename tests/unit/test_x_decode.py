@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -257,6 +258,17 @@ def test_empty_entities_mean_that_there_are_none():
 )
 def test_words_of_a_text_are_what_a_reader_sees(text, tags, mentions, links):
     assert extract(text) == (tags, mentions, links)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.text(alphabet="aZ_9é#＃@＠&/. \n\u0301", max_size=20))
+def test_tags_and_mentions_are_what_their_borders_make_them(text):
+    """By the plain expressions, which ask at every place what stands before it."""
+    tags, mentions, _ = extract(text)
+    named = [tag for tag in re.findall(r"(?<![\w&/#＃])[#＃](\w+)", text) if any(map(str.isalpha, tag))]
+    assert tags == tuple(dict.fromkeys(named))
+    found = re.findall(r"(?<![\w/.@＠])[@＠]([A-Za-z0-9_]{1,15})(?![\w@＠])", text)
+    assert mentions == tuple(dict.fromkeys(found))
 
 
 def test_nulls_everywhere_leave_id_and_text():

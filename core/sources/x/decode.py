@@ -315,8 +315,9 @@ def _unique(words: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, words)))
 
 
-_HASHTAG = re.compile(r"(?<![\w&/#＃])[#＃](\w+)")
-_MENTION = re.compile(r"(?<![\w/.@＠])[@＠]([A-Za-z0-9_]{1,15})(?![\w@＠])")
+# What stands before the sign is asked after it: `re` finds a sign at once, and would ask that everywhere.
+_HASHTAG = re.compile(r"[#＃](?<![\w&/#＃].)(\w+)")
+_MENTION = re.compile(r"[@＠](?<![\w/.@＠].)([A-Za-z0-9_]{1,15})(?![\w@＠])")
 _ADDRESS = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
 
 
@@ -331,7 +332,8 @@ def extract(text: str) -> Words:
     prose = _ADDRESS.sub(" ", text) if links else text
     tags: tuple[str, ...] = ()
     if "#" in prose or "＃" in prose:
-        tags = _unique(tag for tag in _HASHTAG.findall(prose) if any(letter.isalpha() for letter in tag))
+        found = _HASHTAG.findall(prose)
+        tags = _unique(tag for tag in found if tag.isalpha() or any(letter.isalpha() for letter in tag))
     mentions = _unique(_MENTION.findall(prose)) if "@" in prose or "＠" in prose else ()
     return tags, mentions, links
 
