@@ -246,7 +246,7 @@ class Capture:
         for delivery in self._deliveries:
             delivery.start()
         self._upkeep.start()
-        self._standstill.look(0)  # a disk that is full already costs no connection
+        self._standstill.look(lambda: 0)  # a disk that is full already costs no connection
         if not self._standstill.gap_reason:
             self._start_reader()
         self._writer.start()

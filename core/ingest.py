@@ -101,7 +101,6 @@ class Ingest:
     def topic(self, topic: Query) -> None:
         self._drafter.topic = topic
 
-    @property
     def waiting(self) -> int:
         """Bytes of lines that were read and are not committed."""
         held = sum(len(item.raw) for item in self._ahead.items if isinstance(item, Line)) if self._ahead else 0

@@ -51,23 +51,23 @@ class Standstill:
         self.gap_reason = ""
         self.words = self.advice = ""
 
-    def met(self, error: JournalBlocked, waiting: int) -> None:
+    def met(self, error: JournalBlocked, waiting: Callable[[], int]) -> None:
         """A batch could not be committed: `waiting` bytes are in memory."""
         if isinstance(error, JournalFull):
-            error = self._space.error(waiting)
+            error = self._space.error(waiting())
         if not self.words and not (error.gap_reason and self._when_full == "stop"):  # then `end` tells it
             self._events.add(Level.ERROR if error.gap_reason else Level.WARNING, error.sentence)
         self.words, self.advice = error.message, error.hint
         if error.gap_reason:
             self._close(error)
 
-    def look(self, waiting: int) -> None:
+    def look(self, waiting: Callable[[], int]) -> None:
         """The batch in hand is committed. Close the stream if room is short, open it again if there is enough."""
         if not self.gap_reason:
             self.words = self.advice = ""
             if self._space.full:
-                self.met(self._space.error(waiting), waiting)
-        elif self._when_full == "pause" and self._space.roomy(waiting) and self._open_stream():
+                self.met(self._space.error(waiting()), waiting)
+        elif self._when_full == "pause" and self._space.roomy(waiting()) and self._open_stream():
             self._events.add(Level.INFO, "the journal can be written again; the capture goes on")
             self.gap_reason = self.words = self.advice = ""
         else:

@@ -107,7 +107,7 @@ class Windows:
 
     def __init__(self, now: float) -> None:
         self._panes: deque[_Pane] = deque()
-        self._totals: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}  # of all panes
+        self._closed: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}  # of all panes but the newest
         self._silent: frozenset[str] = frozenset()  # words that are not shown
         self._viewed_at = float("-inf")
         self.view = self._look(now)
@@ -133,33 +133,40 @@ class Windows:
 
     def _count(self, pane: _Pane, kind: str, names: Sequence[list[str]]) -> None:
         """Count the names of that kind of some posts. A pane lets go of names at the post that was too much."""
-        counter, total = pane.names[kind], self._totals[kind]
+        counter, closed = pane.names[kind], self._closed_of(pane, kind)
         together = list(chain.from_iterable(names))
         if len(counter) + len(together) <= PANE_NAMES or (
             len(counter) + sum(name not in counter for name in set(together)) <= PANE_NAMES
         ):
             counter.update(together)
-            total.update(together)
+            if closed is not None:
+                closed.update(together)
             return
         for of_post in names:
             pane.names[kind].update(of_post)
-            total.update(of_post)
+            if closed is not None:
+                closed.update(of_post)
             if len(pane.names[kind]) > PANE_NAMES:
                 self._prune(pane, kind)
 
     def _prune(self, pane: _Pane, kind: str) -> None:
         """Let the rarer half of a pane's names go."""
         kept = dict(nlargest(PANE_NAMES // 2, pane.names[kind].items(), key=itemgetter(1)))
-        self._take_off(kind, ((name, count) for name, count in pane.names[kind].items() if name not in kept))
+        if self._closed_of(pane, kind) is not None:
+            self._take_off(kind, ((name, count) for name, count in pane.names[kind].items() if name not in kept))
         pane.names[kind] = Counter(kept)
         pane.pruned.add(kind)
 
+    def _closed_of(self, pane: _Pane, kind: str) -> Counter[str] | None:
+        """Where the pane is counted as well; None for the newest, to which nearly all goes: it is counted once."""
+        return self._closed[kind] if pane is not self._panes[-1] else None
+
     def _take_off(self, kind: str, names: Iterable[tuple[str, int]]) -> None:
-        total = self._totals[kind]
+        closed = self._closed[kind]
         for name, count in names:
-            total[name] -= count
-            if total[name] <= 0:
-                del total[name]
+            closed[name] -= count
+            if closed[name] <= 0:
+                del closed[name]
 
     def cut_short(self) -> None:
         """There was more to count than could be counted."""
@@ -176,7 +183,8 @@ class Windows:
             pane.pruned |= theirs.pruned
             for kind, counter in theirs.names.items():
                 pane.names[kind].update(counter)
-                self._totals[kind].update(counter)
+                if (closed := self._closed_of(pane, kind)) is not None:
+                    closed.update(counter)
 
     def refresh(self, now: float) -> None:
         """Bring the view up to date, every five seconds at most."""
@@ -187,6 +195,8 @@ class Windows:
     def _pane(self, number: int) -> _Pane | None:
         """The pane of that number; None when it is older than the window."""
         if not self._panes or number > self._panes[-1].number:
+            for kind, counter in (self._panes[-1].names if self._panes else {}).items():
+                self._closed[kind].update(counter)
             self._panes.append(_Pane(number))
             self._drop(number)
             return self._panes[-1]
@@ -205,7 +215,7 @@ class Windows:
     def _drop(self, newest: int) -> None:
         while self._panes and self._panes[0].number <= newest - LENGTH // SLIDE:
             gone = self._panes.popleft()
-            for kind, counter in gone.names.items():
+            for kind, counter in gone.names.items() if self._panes else ():  # the newest is counted in it alone
                 self._take_off(kind, counter.items())
 
     def _look(self, now: float) -> Window:
@@ -218,6 +228,11 @@ class Windows:
     def _top(self, kind: str) -> Top:
         # Those of equal count by name, so that the list does not flicker.
         silent = self._silent if kind == "words" else ()
-        told = (item for item in self._totals[kind].items() if item[0] not in silent)
+        closed, newest = self._closed[kind], self._panes[-1].names[kind] if self._panes else {}
+        counts = chain(
+            ((name, count + closed.get(name, 0)) for name, count in newest.items()),
+            (item for item in closed.items() if item[0] not in newest),
+        )
+        told = (item for item in counts if item[0] not in silent)
         names = nlargest(TOP, told, key=lambda item: (item[1], item[0]))
         return Top(kind, tuple(names), exact=not any(kind in pane.pruned for pane in self._panes))

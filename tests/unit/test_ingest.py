@@ -159,15 +159,15 @@ def test_nothing_is_counted_or_shown_of_a_batch_that_was_not_written_and_it_is_t
                 desk.step()
     assert desk.run == Counters()
     assert desk.shown() == []
-    assert desk.ingest.waiting == len("1 music") + len("3")
+    assert desk.ingest.waiting() == len("1 music") + len("3")
     assert desk.ingest.batches == 0
     desk.hear("4 music")
-    assert desk.ingest.waiting == len("1 music") + len("3") + len("4 music")
+    assert desk.ingest.waiting() == len("1 music") + len("3") + len("4 music")
     assert desk.step() == 3
     assert desk.run == Counters(3, 2, 1, 1, 1, unique=1)
     assert desk.step() == 1
     assert desk.run.unique == 2
-    assert desk.ingest.waiting == 0
+    assert desk.ingest.waiting() == 0
 
 
 def test_with_scope_all_what_is_filtered_waits_too(tmp_path, monkeypatch):
@@ -176,7 +176,7 @@ def test_with_scope_all_what_is_filtered_waits_too(tmp_path, monkeypatch):
     desk.hear("2 jazz")
     with pytest.raises(JournalError):
         desk.step()
-    assert desk.ingest.waiting == len("2 jazz")
+    assert desk.ingest.waiting() == len("2 jazz")
 
 
 def test_the_run_takes_as_many_posts_as_it_was_asked_for_duplicates_and_others_included(tmp_path):
@@ -384,10 +384,10 @@ def test_a_full_batch_that_waits_begins_before_the_one_in_hand_is_done(tmp_path)
     desk.hear("1 music", "2 jazz", "3 music", "4 music", "5 music")
     assert desk.step() == 2
     assert second.noted == [(["1", "2"], 3, 0), (["3", "4"], 1, 0)]  # asked, and nothing was shown yet
-    assert desk.ingest.waiting == len(b"3 music") * 3  # two in hand, one in the queue
+    assert desk.ingest.waiting() == len(b"3 music") * 3  # two in hand, one in the queue
     assert desk.step() == 2
     assert second.noted[2:] == []  # what is behind fills no batch
-    assert desk.ingest.waiting == len(b"5 music")
+    assert desk.ingest.waiting() == len(b"5 music")
     assert desk.step() == 1
     assert [id_ for id_, _ in desk.shown()] == list("12345")
     assert desk.run == Counters(5, 5, 0, 4, 1, unique=4)

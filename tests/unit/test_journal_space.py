@@ -124,21 +124,21 @@ class Desk:
 def test_paused_at_the_reserve_until_there_is_twice_as_much(disk, tmp_path):
     desk = Desk("pause", Space(tmp_path / "journal.sqlite", 200_000_000))
     standstill = desk.standstill
-    standstill.look(0)
+    standstill.look(lambda: 0)
     assert (desk.closed, standstill.words) == (0, "")
     disk.free = 19_000_000
-    standstill.look(0)
+    standstill.look(lambda: 0)
     assert desk.closed == 1
     assert desk.connection.health().state is SourceState.BLOCKED
     disk.free = 39_000_000
-    standstill.look(0)
+    standstill.look(lambda: 0)
     assert (desk.closed, desk.opened) == (2, 0)  # a source that was only just started forgets an earlier stop
     disk.free = 50_000_000
     desk.may_open = False
-    standstill.look(0)
+    standstill.look(lambda: 0)
     assert standstill.gap_reason == "disk full"
     desk.may_open = True
-    standstill.look(0)
+    standstill.look(lambda: 0)
     assert (desk.opened, standstill.gap_reason, standstill.words) == (1, "", "")
     assert desk.marks() == ["", "disk full"]
     assert desk.ended == []
@@ -148,7 +148,7 @@ def test_a_commit_that_finds_the_disk_full_closes_the_stream_and_is_told_once(di
     desk = Desk("pause", Space(tmp_path / "journal.sqlite", 0))
     disk.free = 0
     for _ in range(3):
-        desk.standstill.met(JournalFull("full"), 2_000_000)
+        desk.standstill.met(JournalFull("full"), lambda: 2_000_000)
     assert desk.closed == 3
     errors = [event.text for event in desk.events.recent() if "full" in event.text]
     assert len(errors) == 1
@@ -159,22 +159,22 @@ def test_stopped_at_once_by_default(disk, tmp_path):
     desk = Desk("stop", Space(tmp_path / "journal.sqlite", 200_000_000))
     disk.free = 1
     for _ in range(2):
-        desk.standstill.look(0)
+        desk.standstill.look(lambda: 0)
     assert [type(error) for error in desk.ended] == [JournalFull]
     disk.free = 10**9
-    desk.standstill.look(0)
+    desk.standstill.look(lambda: 0)
     assert desk.opened == 0
 
 
 def test_an_error_of_the_disk_is_a_gap_of_its_own_kind(disk, tmp_path):
     desk = Desk("pause", Space(tmp_path / "journal.sqlite", 0))
-    desk.standstill.met(JournalBlocked("an error"), 0)
+    desk.standstill.met(JournalBlocked("an error"), lambda: 0)
     assert desk.marks() == ["", "the journal could not be written"]
 
 
 def test_a_lock_closes_nothing(disk, tmp_path):
     desk = Desk("stop", Space(tmp_path / "journal.sqlite", 200_000_000))
-    desk.standstill.met(JournalBusy("locked"), 0)
+    desk.standstill.met(JournalBusy("locked"), lambda: 0)
     assert desk.standstill.words == "locked"
-    desk.standstill.look(0)
+    desk.standstill.look(lambda: 0)
     assert (desk.closed, desk.ended, desk.standstill.words) == (0, [], "")
