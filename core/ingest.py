@@ -8,6 +8,7 @@ batch stays in hand and is tried again before another one is taken.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 from core import crashpoint
@@ -22,7 +23,7 @@ from core.lines import LineQueue
 from core.privacy import Privacy
 from core.query import Query
 from core.rates import RateHistory
-from core.second import Second
+from core.second import DEPTH, Second
 from core.settings import Settings
 from core.snapshot import Verdict
 from core.windows import Windows
@@ -80,7 +81,7 @@ class Ingest:
         )
         self._noted_until: float | None = None  # up to then all that came is durable
         self._held: Draft | None = None  # taken, not committed yet
-        self._ahead: Begun | None = None  # taken behind it
+        self._ahead: deque[Begun] = deque()  # taken behind it
         self._commit_seconds = settings.journal.batch_age  # that the last commit took
         self.marked = False  # a gap began or ended since somebody looked
         self.on_page: Callable[[], None] = lambda: None  # called when a page of a fill is durable
@@ -103,7 +104,7 @@ class Ingest:
 
     def waiting(self) -> int:
         """Bytes of lines that were read and are not committed."""
-        held = sum(len(item.raw) for item in self._ahead.items if isinstance(item, Line)) if self._ahead else 0
+        held = sum(len(item.raw) for begun in self._ahead for item in begun.items if isinstance(item, Line))
         if self._held is not None:
             batch = self._held.batch
             held += sum(len(entry.raw) for entry in batch.entries)
@@ -127,7 +128,7 @@ class Ingest:
         return draft.taken
 
     def _next_draft(self) -> Draft:
-        begun, self._ahead = self._ahead or self._begin(), None
+        begun = self._ahead.popleft() if self._ahead else self._begin()
         draft = self._drafter.finish(begun, self._feed.last_seq, self._look_ahead)
         until = self._connection.complete_until
         if until != self._noted_until and not self._ahead and not len(self._queue) and not self._drafter.left_out:
@@ -141,10 +142,10 @@ class Ingest:
         return self._drafter.begin(items, len(self._queue))
 
     def _look_ahead(self) -> None:
-        """A full batch waits: let the second process work on it while this one is finished and committed."""
+        """Full batches wait: let the second process work on them while this one is finished and committed."""
         size = min(self._settings.journal.batch_size, self._queue.limit // 2)
-        if len(self._queue) >= size:
-            self._ahead = self._drafter.begin(self._queue.take(size, 0, 0), len(self._queue))
+        while len(self._ahead) < DEPTH and len(self._queue) >= size:
+            self._ahead.append(self._drafter.begin(self._queue.take(size, 0, 0), len(self._queue)))
 
     def _commit(self, draft: Draft) -> None:
         batch = draft.batch

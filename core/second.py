@@ -24,9 +24,11 @@ import socket
 import struct
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import IO, TYPE_CHECKING, Literal
 
 import msgspec
@@ -49,7 +51,8 @@ FEW = 200  # lines that are sooner judged than sent
 PATIENCE = 1.0  # seconds that it may take for what takes some milliseconds; a stop has two
 IDLE_SECONDS = 60.0  # until a process that is not needed ends, or one that failed is replaced
 MOST, STEP = 0.9, 0.02  # of a batch: the largest share, and by how much it changes
-ROOM = 16 << 20  # bytes of memory for what is asked, and behind them as many for what is answered
+DEPTH = 2  # questions at once: it begins the next one while the writer has not come for its answer yet
+ROOM = 16 << 20  # bytes of memory for what is asked at once, and as many for what is answered
 
 _HEAD = struct.Struct("!II")  # the sizes of a message's two parts
 _CHILD = "import sys; sys.path[:] = sys.argv[3:]; from core.second import serve; serve(*map(int, sys.argv[1:3]))"
@@ -66,11 +69,14 @@ class Second:
         self._quoted = quoted
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
-        self._room: mmap.mmap | None = None  # what is asked, and from ROOM on what is answered
+        self._room: mmap.mmap | None = (
+            None  # DEPTH times ROOM for questions, which take turns, and as much for answers
+        )
         self._ready = False  # it has answered for the first time
         self._closed = False
         self._topic: str | None = None  # that it judges by
-        self._asked = 0  # lines that it has not answered for
+        self._sent = self._received = 0  # messages of this process: questions, and answers to them
+        self._asked: deque[int] = deque()  # lines of the questions that are to be answered; 0: it was not asked
         self._behind = 0  # full batches
         self._part = 0.5  # of a batch that it gets
         self._used_at = float("-inf")  # or failed
@@ -95,29 +101,35 @@ class Second:
         return int(items * self._part) if self._ready else 0
 
     def ask(self, topic: str, lines: Sequence[bytes]) -> None:
-        """Have it judge these lines by that topic. Then `answer`."""
+        """Have it judge these lines by that topic. Then `answer`, for each question in its turn."""
+        self._asked.append(len(lines) if self._send(topic, lines) else 0)
+
+    def _send(self, topic: str, lines: Sequence[bytes]) -> bool:
         about = b"" if topic == self._topic else msgspec.msgpack.encode((self._source, topic, self._quoted))
         content = b"\n".join([line if len(line) <= GLANCED else b"" for line in lines])
-        self._asked = 0
         connection, room = self._socket, self._room
         if connection is None or room is None or len(about) + len(content) > ROOM:
-            return
+            return False
+        if self._sent - self._received == DEPTH:
+            return False
         try:
-            _send(connection, room, 0, about, content)
-            self._topic, self._asked = topic, len(lines)
+            _send(connection, room, _question(self._sent), about, content)
         except (OSError, ValueError) as error:
             self._failed(error)
+            return False
+        self._topic, self._sent = topic, self._sent + 1
+        return True
 
     def answer(self) -> list[Opinion | None]:
         """Its opinions, line by line; None for a line that it has none of, and no list at all when it failed."""
-        if not self._asked:
+        if not self._asked or not (lines := self._asked.popleft()):
             return []
         soon = self._has_answered(wait=False)
         opinions = self._receive()
         self._used_at = time.monotonic()
         # Whoever has to wait for the other has too little to do.
         self._part = min(max(self._part + (STEP if soon else -STEP), STEP), MOST)
-        return opinions if len(opinions) == self._asked else []  # one of the lines was two, say
+        return opinions if len(opinions) == lines else []  # one of the lines was two, say
 
     def close(self) -> None:
         """End it, and start no other; whoever waits for its answer waits no more."""
@@ -130,12 +142,13 @@ class Second:
 
         ours, theirs = socket.socketpair()
         self._socket, self._topic, self._ready = ours, None, False
+        self._sent = self._received = 0
         self._used_at = time.monotonic()
         ours.settimeout(PATIENCE)
         with theirs, _memory() as memory:
             try:
-                memory.truncate(2 * ROOM)
-                self._room = mmap.mmap(memory.fileno(), 2 * ROOM)
+                memory.truncate(_MEMORY)
+                self._room = mmap.mmap(memory.fileno(), _MEMORY)
                 files = (theirs.fileno(), memory.fileno())
                 self._process = subprocess.Popen(  # noqa: S603 - our own code
                     [sys.executable, "-c", _CHILD, *map(str, files), *sys.path],
@@ -148,7 +161,7 @@ class Second:
                 )
             except (OSError, ValueError) as error:
                 self._failed(error)
-        self.ask(topic, [b""])
+        self._send(topic, [b""])
 
     def _has_answered(self, *, wait: bool) -> bool:
         """Whether an answer is there; `wait` for it as long as the process lives."""
@@ -166,7 +179,9 @@ class Second:
         connection, room = self._socket, self._room
         try:
             if connection is not None and room is not None:
-                return _opinions.decode(_receive(connection, room, ROOM)[1])
+                message = _receive(connection, room, _answer(self._received))
+                self._received += 1
+                return _opinions.decode(message[1])
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             self._failed(error)
         return []
@@ -181,7 +196,8 @@ class Second:
 
     def _end(self) -> None:
         connection, process = self._socket, self._process
-        self._socket, self._room, self._process, self._ready, self._asked = None, None, None, False, 0
+        self._socket, self._room, self._process, self._ready = None, None, None, False
+        self._asked = deque(0 for _ in self._asked)
         if connection is not None:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for it
@@ -197,15 +213,28 @@ def serve(file: int, memory: int) -> None:
     look_less_often()
     encode = msgspec.msgpack.Encoder().encode
     judge: Callable[[bytes], Opinion | None] | None = None
-    with socket.socket(fileno=file) as connection, mmap.mmap(memory, 2 * ROOM) as room, suppress(OSError):
-        while True:
-            about, content = _receive(connection, room, 0)
+    with socket.socket(fileno=file) as connection, mmap.mmap(memory, _MEMORY) as room, suppress(OSError):
+        for number in count():
+            about, content = _receive(connection, room, _question(number))
             if about:
                 source, topic, quoted = msgspec.msgpack.decode(about)
                 glance = sources.glance(source)
                 judge = glance and partial(opine, glance=glance, topic=parse_topic(topic), quoted=quoted)
             opinions = encode([*map(judge, content.split(b"\n"))] if judge else [])
-            _send(connection, room, ROOM, b"", opinions if len(opinions) <= ROOM else encode([]))
+            _send(connection, room, _answer(number), b"", opinions if len(opinions) <= ROOM else encode([]))
+
+
+_MEMORY = 2 * DEPTH * ROOM
+
+
+def _question(number: int) -> int:
+    """Where the question of that number lies in the memory."""
+    return number % DEPTH * ROOM
+
+
+def _answer(number: int) -> int:
+    """Where the answer to it lies."""
+    return (DEPTH + number % DEPTH) * ROOM
 
 
 def _memory() -> IO[bytes]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 
 from core.opinion import Opinion, opine
 from core.query import parse_topic
-from core.second import Second
+from core.second import DEPTH, Second
 from core.sources import glance
 
 GLANCE = glance("x")
@@ -20,21 +22,21 @@ class Other(Second):
         self.part, self.quoted, self.fails = part, quoted, fails
         self.shared: list[tuple[str, int, int]] = []
         self.asked: list[list[bytes]] = []
-        self.waits = False  # for its answer
+        self.waits: deque[tuple[str, list[bytes]]] = deque()  # for their answers
 
     def share(self, topic, items, waiting):
         self.shared.append((topic, items, waiting))
         return int(items * self.part)
 
     def ask(self, topic, lines):
-        assert not self.waits, "asked before it has answered"
-        self.topic, self.waits = topic, True
+        assert len(self.waits) < DEPTH, "asked more than it can hold"
+        self.waits.append((topic, lines))
         self.asked.append(lines)
 
     def answer(self):
         assert self.waits, "it was asked nothing"
-        self.waits = False
-        judged = [opine(raw, GLANCE, parse_topic(self.topic), quoted=self.quoted) for raw in self.asked[-1]]
+        topic, lines = self.waits.popleft()
+        judged = [opine(raw, GLANCE, parse_topic(topic), quoted=self.quoted) for raw in lines]
         return (
             [] if self.fails else msgspec.msgpack.decode(msgspec.msgpack.encode(judged), type=list[Opinion | None])
         )

@@ -393,6 +393,21 @@ def test_a_full_batch_that_waits_begins_before_the_one_in_hand_is_done(tmp_path)
     assert desk.run == Counters(5, 5, 0, 4, 1, unique=4)
 
 
+def test_no_more_full_batches_begin_than_it_answers_in_turn(tmp_path):
+    known: list[Desk] = []
+    second = Asked(known)
+    desk = Desk(tmp_path, second=second, journal=JournalSettings(batch_age=0.001, batch_size=2))
+    known.append(desk)
+    desk.hear(*(f"{number} music" for number in range(1, 10)))
+    assert desk.step() == 2
+    assert [lines for lines, _, _ in second.noted] == [["1", "2"], ["3", "4"], ["5", "6"]]
+    assert desk.ingest.waiting() == len(b"3 music") * 7
+    assert desk.step() == 2
+    assert [lines for lines, _, _ in second.noted[3:]] == [["7", "8"]]
+    assert [desk.step(), desk.step(), desk.step()] == [2, 2, 1]
+    assert [id_ for id_, _ in desk.shown()] == list("123456789")
+
+
 def test_what_is_in_hand_behind_a_batch_is_not_durable_with_it(tmp_path):
     """Killed between the two, the gap begins before the lines of the second."""
     desk = Desk(tmp_path, journal=JournalSettings(batch_age=0.001, batch_size=2))

@@ -124,6 +124,45 @@ def test_more_than_there_is_room_for_is_not_asked(desk):
     assert desk.said() == []
 
 
+def test_questions_are_answered_in_their_turn(desk):
+    desk.ready()
+    for start in range(0, 250, 50):
+        first, other = POSTS[start : start + 20], POSTS[start + 20 : start + 50]
+        desk.second.ask(TOPIC, first)
+        desk.second.ask("nothing", other)
+        assert desk.second.answer() == plain(first)
+        desk.second.ask(TOPIC, other)
+        assert desk.second.answer() == plain(other, "nothing")
+        assert desk.second.answer() == plain(other)
+    assert desk.second.answer() == []
+
+
+def test_one_question_too_many_is_not_asked(desk):
+    desk.ready()
+    for number in range(second.DEPTH + 1):
+        desk.second.ask(TOPIC, POSTS[number:100])
+    desk.second.ask(TOPIC, POSTS[:1])
+    for number in range(second.DEPTH):
+        assert desk.second.answer() == plain(POSTS[number:100])
+    assert [desk.second.answer(), desk.second.answer()] == [[], []]
+    assert desk.judged(POSTS) == plain(POSTS)
+    assert desk.said() == []
+
+
+def test_killed_with_several_questions_in_hand_it_leaves_all_of_them_to_the_writer(desk, monkeypatch):
+    desk.ready()
+    os.kill(desk.pid, signal.SIGSTOP)
+    desk.second.ask(TOPIC, POSTS)
+    desk.second.ask(TOPIC, POSTS[:7])
+    os.kill(desk.pid, signal.SIGKILL)
+    assert desk.second.answer() == []
+    monkeypatch.setattr(second, "IDLE_SECONDS", 0.0)
+    assert desk.second.share(TOPIC, 100, 0) > 0  # another one is there before the writer has asked for the rest
+    desk.second.ask(TOPIC, POSTS[:9])
+    assert [desk.second.answer(), desk.second.answer()] == [[], plain(POSTS[:9])]
+    assert len(desk.said()) == 1
+
+
 def test_killed_it_leaves_its_lines_to_the_writer_and_that_is_said_once(desk):
     desk.ready()
     os.kill(desk.pid, signal.SIGKILL)
@@ -158,7 +197,8 @@ def test_nonsense_is_no_opinion(desk):
     desk.second.ask(TOPIC, POSTS)
     assert desk.second._room is not None
     wait_until(lambda: desk.second._has_answered(wait=False))
-    desk.second._room[second.ROOM : second.ROOM + 2] = b"\xc1\xc1"
+    at = second._answer(1)  # that of the question behind the first one, which asked whether it is ready
+    desk.second._room[at : at + 2] = b"\xc1\xc1"
     assert desk.second.answer() == []
     assert len(desk.said()) == 1
 
