@@ -69,9 +69,7 @@ class Second:
         self._quoted = quoted
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
-        self._room: mmap.mmap | None = (
-            None  # DEPTH times ROOM for questions, which take turns, and as much for answers
-        )
+        self._room: mmap.mmap | None = None  # ROOM for each question, and for each answer
         self._ready = False  # it has answered for the first time
         self._closed = False
         self._topic: str | None = None  # that it judges by
