@@ -6,12 +6,12 @@ From X's list of operators for rules (docs.x.com, filtered stream, operators), o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from difflib import get_close_matches
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+
+class Spec(msgspec.Struct, frozen=True):
     """One operator. `standalone`: X takes a rule of it alone; `local`: a Post carries what it asks for."""
 
     value: re.Pattern[str]

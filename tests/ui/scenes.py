@@ -5,12 +5,14 @@ No person's posts: the texts are invented. Time stands still at NOW.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
+
+from msgspec.structs import replace
 
 from core.archive import Found, Record
 from core.counters import Counters
@@ -309,7 +311,7 @@ STORE_DOWN = replace(
     run=replace(LIVE.run, unique=1_804, pending=394),
     life=replace(LIVE.life, unique=221_480, pending=394),
     sinks=(
-        replace(
+        dataclasses.replace(
             MONGODB,
             state=SinkState.DOWN,
             since=NOW - 61,
