@@ -6,7 +6,6 @@ From X's list of operators for rules (docs.x.com, filtered stream, operators), o
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 
 import msgspec
 
@@ -97,6 +96,8 @@ def nearest(name: str, value: str) -> str:
     lower = name.lower()
     if lower in OPERATORS:
         return f"operators are written in lower case: {lower}:{value}"
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
     begins = [known for known in OPERATORS if known.startswith(lower)]
     close = begins or get_close_matches(lower, OPERATORS, n=1, cutoff=0.6)
     return f"did you mean {min(close, key=len)}:?" if close else ""
