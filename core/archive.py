@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from core.clock import Clock
 from core.errors import Undecodable
@@ -24,8 +25,7 @@ CHUNK = 500  # rows read at once
 _NEWEST = 2**62
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """What one call of a search has found.
 
     `rows` come newest first; their `seq` is 0, since they belong to no run. `place` is where the next call goes
@@ -37,8 +37,7 @@ class Found:
     back_to: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One stored post, with the line that the source sent."""
 
     row: FeedRow

@@ -7,7 +7,7 @@ that and came when the connection had been back for a while.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from core.journal import AfterMark, GapMark, KeywordsMark
 from core.post import Post

@@ -13,7 +13,9 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+
+import msgspec
+from msgspec.structs import asdict, replace
 
 from core import crashpoint, sinks, sources
 from core.archive import Archive
@@ -63,8 +65,7 @@ GAPS_SHOWN = 1000
 ROWS_READ_BACK = 100_000  # of earlier runs, for the window
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """When a run ends by itself. None: never."""
 
     max_posts: int | None = None  # consumed posts of this run, second deliveries included
@@ -193,7 +194,7 @@ class Capture:
     def open(
         cls,
         settings: Settings,
-        limits: Limits = Limits(),
+        limits: Limits = Limits(),  # noqa: B008 - frozen
         *,
         clock: Clock | None = None,
         demo: bool = False,

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from core import crashpoint
 from core.clock import Clock, span

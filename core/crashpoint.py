@@ -62,7 +62,7 @@ class Point(StrEnum):
     RULE_ADDED = "rule-added"  # it has the new one and the old one
     RULE_REPLACED = "rule-replaced"  # the old one is gone
     # a run
-    MIGRATION_BEGINS = "migration-begins"  # a step of the schema is about to be taken
+    MIGRATION_BEGINS = "migration-begins"  # the steps of the schema are about to be taken
     IN_MIGRATION = "in-migration"  # its tables are there, its number is not
     MIGRATED = "migrated"
     SESSION_BEGUN = "session-begun"

@@ -13,8 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from core import crashpoint
 from core.clock import Clock
@@ -33,8 +35,7 @@ _RATE_WINDOW = 10.0
 SettledCall = Callable[[dict[str, Settled], dict[str, Settled]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Load:
+class _Load(msgspec.Struct, frozen=True):
     """Rows, and what the sink has made of them."""
 
     rows: list[Row]

@@ -8,7 +8,6 @@ plain way, decoded and matched; without a glance all of them do, with the same r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import chain, repeat
 
 import msgspec
@@ -32,17 +31,16 @@ QUARANTINE_REASON_LENGTH = 200
 FILTERED, MATCHED = Verdict.FILTERED, Verdict.MATCHED  # looked up once, not for each post
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(msgspec.Struct):
     """A batch, and what is to be shown and counted once it is durable."""
 
     batch: Batch
     taken: int = 0  # items of the queue
-    rows: list[FeedRow] = field(default_factory=list)
-    matched: list[int] = field(default_factory=list)  # the places of the batch's entries in `rows`
-    names: list[Names] = field(default_factory=list)  # that a window counts of each of them
+    rows: list[FeedRow] = []
+    matched: list[int] = []  # the places of the batch's entries in `rows`
+    names: list[Names] = []  # that a window counts of each of them
     # By the second of their arrival: posts of the stream that were consumed, and of these the ones that matched.
-    seconds: dict[int, list[int]] = field(default_factory=dict)
+    seconds: dict[int, list[int]] = {}
 
 
 class _Unread(msgspec.Struct, frozen=True, gc=False):
@@ -55,8 +53,7 @@ class _Unread(msgspec.Struct, frozen=True, gc=False):
         return self.read(self.raw)
 
 
-@dataclass(frozen=True, slots=True)
-class _Eyes:
+class _Eyes(msgspec.Struct, frozen=True):
     """How the lines of one batch are looked at."""
 
     glance: Callable[[bytes], Glance | None]
@@ -66,8 +63,7 @@ class _Eyes:
     match_rest: Callable[..., tuple[str, ...] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(msgspec.Struct, frozen=True):
     """Items of the queue on their way to a draft; the second process was asked about those from `own` on."""
 
     items: Sequence[Line | Mark]

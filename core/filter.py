@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from core.errors import QueryError
 from core.post import Post
@@ -36,8 +37,7 @@ class Mode(StrEnum):
     QUERY = "query"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What somebody wants to see; plain data that can be sent to a capture. Empty: everything."""
 
     text: str = ""

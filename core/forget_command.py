@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TextIO
+
+import msgspec
 
 from core import sinks, sources
 from core.errors import AlreadyOwned, ConfigError, StoreRefused, Unavailable
@@ -29,13 +30,12 @@ PATIENCE = 60.0  # seconds that a running capture may take until we leave it to 
 _POST_IN_LINK = re.compile(r"/status(?:es)?/(\d+)")
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(msgspec.Struct):
     """What a request would do."""
 
-    authors: list[str] = field(default_factory=list)  # ids as they are stored
-    posts: list[str] = field(default_factory=list)
-    going: dict[str, int] = field(default_factory=dict)  # lines by table
+    authors: list[str] = []  # ids as they are stored
+    posts: list[str] = []
+    going: dict[str, int] = {}  # lines by table
     changing: int = 0
     stored: int | None = None  # posts in the store; None: it cannot be asked
 

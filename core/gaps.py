@@ -9,10 +9,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TextIO
+
+import msgspec
+from msgspec.structs import asdict
 
 from core.clock import iso
 from core.errors import ConfigError
@@ -24,8 +26,7 @@ Format = Literal["table", "json", "csv"]
 FORMATS: tuple[Format, ...] = ("table", "json", "csv")
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """What is asked about: from `since` to `until` (seconds since 1970; infinite where nothing was said)."""
 
     since: float = float("-inf")
@@ -39,8 +40,7 @@ class Window:
         return last - first if last >= first else None
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(msgspec.Struct, frozen=True):
     """What the gaps come to. Shares are of the capture's life, 0 to 1; None when it has no length."""
 
     gaps: int

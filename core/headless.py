@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from msgspec.structs import asdict
 
 from core.clock import iso
 from core.plain import one_line

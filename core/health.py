@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class SourceState(StrEnum):
@@ -25,8 +26,7 @@ class SourceState(StrEnum):
         return self in (SourceState.LIVE, SourceState.QUIET)
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
+class RateLimit(msgspec.Struct, frozen=True):
     """A source's own window for connects: `remaining` of `limit` until `reset_at` (seconds since 1970)."""
 
     limit: int
@@ -34,8 +34,7 @@ class RateLimit:
     reset_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(msgspec.Struct, frozen=True):
     """A span in one state, from `since` to the beginning of the next stretch; the last one goes on."""
 
     since: float
@@ -44,8 +43,7 @@ class Stretch:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(msgspec.Struct, frozen=True):
     """One source's connection as front ends show it. Times are seconds since 1970; None: not known yet."""
 
     source: str

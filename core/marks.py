@@ -10,6 +10,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
+from itertools import chain
+
+# Where marks are: not in the blocks of ideographs, syllables and private use, which are half of all there is.
+_BLOCKS = (
+    *(range(0x300, 0x3400), range(0xA000, 0xAC00), range(0xFB00, 0x17000)),
+    *(range(0x1BC00, 0x1E950), range(0xE0100, 0xE01F0)),
+)
 
 MOST = 512  # marks in a row; a shorter text need not be looked at, and that many are sorted in a tenth of a ms
 
@@ -18,7 +25,7 @@ MOST = 512  # marks in a row; a shorter text need not be looked at, and that man
 def mark_ranges() -> str:
     """All marks as ranges for the inside of a class of a regular expression."""
     ranges: list[list[int]] = []
-    for code in (*range(0x300, 0x1E950), *range(0xE0100, 0xE01F0)):
+    for code in chain.from_iterable(_BLOCKS):
         if unicodedata.category(chr(code))[0] == "M":
             if ranges and ranges[-1][1] == code - 1:
                 ranges[-1][1] = code

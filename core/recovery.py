@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TextIO
+
+from msgspec.structs import asdict
 
 from core import sources
 from core.clock import Clock, SystemClock, iso

@@ -7,9 +7,10 @@ and never waits for ingest. Times are seconds since 1970 UTC; what is not known 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
+
+import msgspec
 
 from core.counters import Counters
 from core.health import Health
@@ -97,8 +98,7 @@ class SinkState(StrEnum):
     REFUSED = "refused"  # no retry mends it; the words say what to do
 
 
-@dataclass(frozen=True, slots=True)
-class SinkStatus:
+class SinkStatus(msgspec.Struct, frozen=True):
     """One sink. `stored` and `duplicate` count its whole life; `of_record` marks the store of record."""
 
     name: str  # "mongodb"
@@ -118,8 +118,7 @@ class SinkStatus:
 Filled = Literal["no", "partly", "yes"]
 
 
-@dataclass(frozen=True, slots=True)
-class JournalStatus:
+class JournalStatus(msgspec.Struct, frozen=True):
     """The journal and its disk. Sizes are bytes; what is not known yet is None."""
 
     size: int | None = None  # of the journal's pages in use
@@ -130,8 +129,7 @@ class JournalStatus:
     advice: str = ""  # what to do about that
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(msgspec.Struct, frozen=True):
     """A span in which the source may have produced posts that we did not receive. `end` None: still open."""
 
     source: str
@@ -149,8 +147,7 @@ class Gap:
     reached: str = ""  # where its fill goes on, in the source's words
 
 
-@dataclass(frozen=True, slots=True)
-class Filling:
+class Filling(msgspec.Struct, frozen=True):
     """The gap that is being filled at this moment, and how that goes, in words."""
 
     gap: int
@@ -165,8 +162,7 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """Something that happened, in words. `seq` rises by one with every event of this run."""
 
     seq: int
@@ -175,8 +171,7 @@ class Event:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(msgspec.Struct, frozen=True):
     """Counts per step of time, oldest first; the last value is the step that is not over yet.
 
     `consumed[i]` and `matched[i]` are posts in the `step` seconds that begin at `start + i * step`.
@@ -188,8 +183,7 @@ class Series:
     matched: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(msgspec.Struct, frozen=True):
     """Speed of this run. The rates are over the last full 10 s; None before the first post."""
 
     posts_per_s: float | None = None
@@ -202,8 +196,7 @@ class Rates:
     spikes: tuple[float, ...] = ()  # when they began, oldest first
 
 
-@dataclass(frozen=True, slots=True)
-class Top:
+class Top(msgspec.Struct, frozen=True):
     """The commonest names of one kind with the number of posts that have each, the commonest first."""
 
     kind: str  # "tags", "authors", "links", "languages", "words"
@@ -211,8 +204,7 @@ class Top:
     exact: bool = True  # False: there were too many names, and rare ones were let go
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """The matched posts of a window that began at `start` and moves on by `slide` seconds."""
 
     start: float = 0.0
@@ -222,8 +214,7 @@ class Window:
     tops: tuple[Top, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """One moment of a capture."""
 
     at: float

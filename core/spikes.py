@@ -8,7 +8,6 @@ of less than twice and a half. Fed by the writer thread with what the rates hold
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
 
 from core.snapshot import Series
 
@@ -59,6 +58,8 @@ class Spikes:
             lasted = start - self._starts[-1]
             return f"the spike is over after {lasted:.0f} s: up to {peak:,.0f} posts/s"
         if len(self._blocks) >= BLOCKS_NEEDED:
+            from statistics import median  # noqa: PLC0415 - not needed until a minute has passed
+
             usual = median(self._blocks)
             if speed >= BEGINS * usual and speed >= usual + AT_LEAST:
                 self._usual, self._peak = usual, speed

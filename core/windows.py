@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from heapq import nlargest
 from itertools import chain, groupby
 from operator import attrgetter, itemgetter
@@ -92,14 +91,13 @@ def _read(run: str) -> tuple[str, ...]:
     return words
 
 
-@dataclass(slots=True)
-class _Pane:
+class _Pane(msgspec.Struct):
     """Five minutes."""
 
     number: int
     posts: int = 0
-    names: dict[str, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in KINDS})
-    pruned: set[str] = field(default_factory=set)
+    names: dict[str, Counter[str]] = msgspec.field(default_factory=lambda: {kind: Counter() for kind in KINDS})
+    pruned: set[str] = set()
 
 
 class Windows:

@@ -5,8 +5,9 @@ An action is done by the method `do_<id>` of the screen on top, or of one of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class Place(StrEnum):
@@ -30,8 +31,7 @@ _ONE_POST = (Place.DASHBOARD, Place.POST)
 _ANYWHERE = tuple(Place)
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(msgspec.Struct, frozen=True):
     """One thing that the user can do.
 
     `id` is its name in the settings, on the command line and in the code; `keys` are Textual's names of keys, the

@@ -6,15 +6,15 @@ The query package brings NLTK with it, so it is imported when it is first needed
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from core.errors import QueryError
 
 RULE_LENGTH = 1024  # X's limit for one rule, in characters
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """What is wrong with a query. `position` counts characters from 1; 0 is the whole query."""
 
     message: str

@@ -7,8 +7,8 @@ Numbers stand in columns of fixed width, right-aligned, so that they never jump.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import msgspec
 from rich.cells import cell_len
 
 from core.counters import Counters
@@ -96,8 +96,7 @@ def _rates_line(snapshot: Snapshot, width: int, period: int) -> Line:
     return fit([*fit(left, half + 2), *right], width)
 
 
-@dataclass(frozen=True, slots=True)
-class _Plot:
+class _Plot(msgspec.Struct, frozen=True):
     """Bars, and the top of their scale."""
 
     lines: list[Line]

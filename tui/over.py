@@ -6,8 +6,9 @@ Most are imported when they are first asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from core.snapshot import Event
 from tui.dialogs.window import WindowScreen

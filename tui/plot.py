@@ -7,8 +7,9 @@ is over: the plot slides, it does not shimmer.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from math import ceil, log10
+
+import msgspec
 
 from core.snapshot import Series, Snapshot
 from tui.ink import Line, Span
@@ -38,8 +39,7 @@ def buckets(values: Sequence[int], start: float, step: float, size: int) -> list
     return out
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(msgspec.Struct, frozen=True):
     """A length of time that plots can show."""
 
     name: str

@@ -10,9 +10,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 
+import msgspec
 from rich.cells import cell_len
 
 from core.snapshot import FeedRow, Verdict
@@ -33,8 +33,7 @@ MOST_CHARACTERS = 600
 LEAD = 12  # cells that are shown before what was found
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(msgspec.Struct, frozen=True):
     """The columns of the feed at a width, in cells."""
 
     author: int

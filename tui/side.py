@@ -7,7 +7,8 @@ Pure: a snapshot and a size in, Lines out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from core.health import Health, SourceState
 from core.snapshot import Event, Gap, JournalStatus, Level, SinkState, SinkStatus, Snapshot

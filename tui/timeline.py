@@ -7,8 +7,9 @@ hour of this run; before that, gaps are, and whether posts were counted. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from core.health import Health, SourceState
 from core.snapshot import Series, Snapshot
@@ -29,8 +30,7 @@ class Kind(IntEnum):
     STOPPED = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Sign:
+class Sign(msgspec.Struct, frozen=True):
     """How a kind is drawn, and what it is called."""
 
     char: str

@@ -6,8 +6,10 @@ Counts are exact and thousands are separated. What is not known is a dash, never
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from core.clock import span as clock_span
 from core.health import Health, SourceState
@@ -33,8 +35,7 @@ _TROUBLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(msgspec.Struct, frozen=True):
     """A state in words: a sign, the words, the ink, and whether it deserves to be loud."""
 
     sign: str

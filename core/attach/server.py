@@ -13,9 +13,11 @@ import struct
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from core.archive import Archive
 from core.attach import wire
@@ -46,8 +48,7 @@ class Steered(Protocol):
         """Capture and keep something else."""
 
 
-@dataclass(slots=True)
-class _Told:
+class _Told(msgspec.Struct):
     """What one viewer was told the last time."""
 
     gaps: tuple[Gap, ...] | None = None

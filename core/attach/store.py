@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace
 from pymongo import DESCENDING, MongoClient, ReadPreference
 from pymongo.errors import PyMongoError
 

@@ -12,9 +12,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from core import errors
 from core.archive import Found, Record
@@ -34,8 +36,7 @@ COMMAND_SECONDS = 120.0  # new keywords wait for the source
 NOT_RUNNING = "the capture does not run; waiting for it"
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(msgspec.Struct, frozen=True):
     """The last moment that came."""
 
     snapshot: Snapshot

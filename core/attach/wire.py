@@ -13,6 +13,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +151,17 @@ def _inward(_: type, given: Any) -> FeedRow:
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_outward)
-_requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
-_answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer, dec_hook=_inward)
+
+
+# Made when the first one comes: reading all these types takes milliseconds, and few captures are looked at.
+@cache
+def _requests() -> msgspec.msgpack.Decoder[Request]:
+    return msgspec.msgpack.Decoder(Request)
+
+
+@cache
+def _answers() -> msgspec.msgpack.Decoder[Answer]:
+    return msgspec.msgpack.Decoder(Answer, dec_hook=_inward)
 
 
 def send(peer: socket.socket, message: Request | Answer) -> None:
@@ -163,13 +173,13 @@ def send(peer: socket.socket, message: Request | Answer) -> None:
 def receive_request(peer: socket.socket) -> Request | None:
     """The next request; None at the end. Raises OSError, and ValueError for what is no request."""
     body = _receive(peer, LONGEST_REQUEST)
-    return None if body is None else _requests.decode(body)
+    return None if body is None else _requests().decode(body)
 
 
 def receive_answer(peer: socket.socket) -> Answer | None:
     """The next answer; None at the end. Raises OSError, and ValueError for what is no answer."""
     body = _receive(peer, LONGEST_ANSWER)
-    return None if body is None else _answers.decode(body)
+    return None if body is None else _answers().decode(body)
 
 
 def _receive(peer: socket.socket, longest: int) -> bytes | None:

@@ -14,9 +14,10 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import msgspec
 
 from core.journal.records import Deletion, checksum
 
@@ -51,13 +52,12 @@ class Held(NamedTuple):
     raw: bytes
 
 
-@dataclass(slots=True)
-class Removed:
+class Removed(msgspec.Struct):
     """What one transaction took out of `posts`."""
 
-    rows: list[tuple[int, str]] = field(default_factory=list)  # (seq, source)
-    keys: set[str] = field(default_factory=set)  # <source>:<id>
-    pending: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # of those, not taken yet by each sink
+    rows: list[tuple[int, str]] = []  # (seq, source)
+    keys: set[str] = set()  # <source>:<id>
+    pending: dict[str, list[tuple[int, str]]] = {}  # of those, not taken yet by each sink
 
 
 class Tombstones:

@@ -8,7 +8,6 @@ with what was lost. `last_id` and `first_id` bound a gap from outside; where one
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import fields
 
 from core import crashpoint
 from core.crashpoint import Point
@@ -18,7 +17,7 @@ from core.snapshot import Filled, Gap
 KILLED = "crashed or was killed"
 UNDER_WAY = "its fill has not come to its end"
 
-_COLUMNS = {field.name: "gap" if field.name == "number" else f'"{field.name}"' for field in fields(Gap)}
+_COLUMNS = {name: "gap" if name == "number" else f'"{name}"' for name in Gap.__struct_fields__}
 
 
 def begin(db: sqlite3.Connection, source: str, at: float, keywords: str) -> str:

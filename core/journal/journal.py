@@ -18,8 +18,9 @@ import time
 import uuid
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import astuple
 from pathlib import Path
+
+from msgspec.structs import astuple
 
 from core import crashpoint
 from core.crashpoint import Point

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core.journal import gaps
 from core.journal.faults import in_words
@@ -14,8 +15,7 @@ from core.journal.journal import FILE_NAME
 from core.snapshot import Gap
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(msgspec.Struct, frozen=True):
     """One run as the journal knows it. Times are seconds since 1970."""
 
     source: str
@@ -24,8 +24,7 @@ class Session:
     ended_at: float | None  # None: it is running, or was killed
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """When a capture ran, and what it did not receive: both of one moment, oldest first."""
 
     sessions: list[Session]

@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from core.errors import JournalDamaged
 from core.journal.records import Settled, Tally
@@ -22,23 +23,21 @@ FILE_NAME = "journal.progress"
 _SIZE = 4096  # bytes: one block, written in one go
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True):
     """How far a sink was, and what it had answered by then."""
 
     seq: int
-    settled: dict[str, Settled] = field(default_factory=dict)  # by source
+    settled: dict[str, Settled] = {}  # by source
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """Where a journal was."""
 
     capture: str
     seq: int  # of the newest row
     last_byte_at: float | None = None
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    sinks: dict[str, Position] = field(default_factory=dict)  # by target
+    tallies: dict[str, Tally] = {}
+    sinks: dict[str, Position] = {}  # by target
 
 
 def read_progress(folder: Path) -> Progress | None:
@@ -70,7 +69,7 @@ class ProgressFile:
 
     def write(self, progress: Progress) -> None:
         """Replace what was noted."""
-        text = json.dumps(asdict(progress)).encode()
+        text = json.dumps(msgspec.to_builtins(progress)).encode()
         padded = (b"%08x %s" % (zlib.crc32(text), text)).ljust(_SIZE - 1) + b"\n"
         try:
             os.pwrite(self._fd, padded, 0)

@@ -7,7 +7,9 @@ for it: then it is where it should be, and stays counted. The difference is writ
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import astuple, dataclass, field, replace
+
+import msgspec
+from msgspec.structs import astuple, replace
 
 from core.journal.progress import Progress
 from core.journal.records import Tally
@@ -18,8 +20,7 @@ GAP_REASON = "journal damaged"
 SKIPPED = 100_000
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, order=True):
     """The time of lost posts, and the posts around it as a fill needs them; `end` is infinite for the newest."""
 
     start: float
@@ -28,15 +29,14 @@ class Span:
     first_id: str
 
 
-@dataclass(slots=True)
-class Rebuilt:
+class Rebuilt(msgspec.Struct):
     """What the new journal says."""
 
-    tallies: dict[str, Tally] = field(default_factory=dict)  # by source
-    lost: dict[str, int] = field(default_factory=dict)  # posts by source, as the counters tell
-    known_lost: list[tuple[str, str]] = field(default_factory=list)  # (source, id) of lost posts
+    tallies: dict[str, Tally] = {}  # by source
+    lost: dict[str, int] = {}  # posts by source, as the counters tell
+    known_lost: list[tuple[str, str]] = []  # (source, id) of lost posts
     gaps: int = 0  # that were added
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = []
 
 
 def rebuild(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from operator import add, attrgetter, sub
+from operator import add, sub
 
 import msgspec
+from msgspec.structs import astuple
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -22,8 +22,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """A delivered line that is no post, or (reason empty) a consumed post that is not about the topic."""
 
     id: str
@@ -32,8 +31,7 @@ class Rejected:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class GapMark:
+class GapMark(msgspec.Struct, frozen=True):
     """The connection went down (`reason` given) or came back (`reason` empty) at that moment.
 
     `last_id` is the newest post known then. `chosen`: the user closed the connection.
@@ -45,15 +43,13 @@ class GapMark:
     last_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AfterMark:
+class AfterMark(msgspec.Struct, frozen=True):
     """A post that was seen well after the connection was back: the span of the gaps before it ends there."""
 
     first_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class KeywordsMark:
+class KeywordsMark(msgspec.Struct, frozen=True):
     """The source captures something else from that moment on: a gap that is open then falls in two."""
 
     at: float
@@ -61,8 +57,7 @@ class KeywordsMark:
     last_id: str = ""  # the newest post known then
 
 
-@dataclass(frozen=True, slots=True)
-class PageMark:
+class PageMark(msgspec.Struct, frozen=True):
     """So many posts were fetched for a gap; `reached` is the place in the source's words to go on from."""
 
     gap: int
@@ -72,8 +67,7 @@ class PageMark:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Deletion:
+class Deletion(msgspec.Struct, frozen=True):
     """The source announced that a post, or everything of an author, is to be kept no longer. One id is given."""
 
     at: float
@@ -84,29 +78,27 @@ class Deletion:
 Mark = GapMark | AfterMark | KeywordsMark | PageMark | Deletion
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(msgspec.Struct):
     """All that one transaction adds for one source."""
 
     source: str
     delivered: int = 0
     consumed: int = 0
-    entries: list[Entry] = field(default_factory=list)
-    filtered: list[Rejected] = field(default_factory=list)  # only with journal.scope = "all"
-    quarantined: list[Rejected] = field(default_factory=list)
-    gaps: list[Mark] = field(default_factory=list)  # in the order in which it happened
+    entries: list[Entry] = []
+    filtered: list[Rejected] = []  # only with journal.scope = "all"
+    quarantined: list[Rejected] = []
+    gaps: list[Mark] = []  # in the order in which it happened
     cursor: str | None = None
     last_byte_at: float | None = None
-    minutes: dict[int, tuple[int, int]] = field(default_factory=dict)  # begin of a minute: consumed, matched
+    minutes: dict[int, tuple[int, int]] = {}  # begin of a minute: consumed, matched
     last_id: str = ""  # the newest post so far that came over the connection
-    deletions: list[Deletion] = field(default_factory=list)
+    deletions: list[Deletion] = []
 
     def __bool__(self) -> bool:
         return bool(self.delivered or self.gaps or self.deletions or self.cursor or self.last_byte_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(msgspec.Struct, frozen=True):
     """The journal's own counts for one source, over the capture's life."""
 
     delivered: int = 0
@@ -117,17 +109,13 @@ class Tally:
     repeated: int = 0  # matched, and the journal had it already
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(*map(add, _numbers(self), _numbers(other)))
+        return Tally(*map(add, astuple(self), astuple(other)))
 
     def __sub__(self, other: Tally) -> Tally:
-        return Tally(*map(sub, _numbers(self), _numbers(other)))
+        return Tally(*map(sub, astuple(self), astuple(other)))
 
 
-_numbers = attrgetter(*Tally.__dataclass_fields__)  # `astuple` makes deep copies
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """What a sink has answered for, for one source."""
 
     stored: int = 0
@@ -137,8 +125,7 @@ class Settled:
         return Settled(self.stored + other.stored, self.duplicate + other.duplicate)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One matched post as the journal holds it."""
 
     seq: int

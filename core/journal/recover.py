@@ -15,10 +15,11 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from core.errors import JournalDamaged, JournalError, JournalFull
 from core.journal.examine import UNFINISHED, check_files, check_shape, wal_of
@@ -39,22 +40,21 @@ TextHash = Callable[[str, bytes], int | None]
 UNPROVEN = "damaged in the journal"  # why a recovered row is in quarantine
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovered(msgspec.Struct, frozen=True):
     """What became of a journal. `saved` counts rows by table; `aside` is None when there was no file to keep."""
 
     path: Path
     whole: bool = False  # nothing was wrong, and nothing was done
     aside: Path | None = None
     lost_ids: Path | None = None  # a file with the keys of lost posts, where they are known
-    saved: dict[str, int] = field(default_factory=dict)
-    lost: dict[str, int] = field(default_factory=dict)  # posts by source
+    saved: dict[str, int] = {}
+    lost: dict[str, int] = {}  # posts by source
     known_lost: int = 0
     unproven: int = 0  # posts that went to quarantine
     damaged_pages: int = 0
     damaged_rows: int = 0
     gaps: int = 0  # that were added
-    tallies: dict[str, Tally] = field(default_factory=dict)
+    tallies: dict[str, Tally] = {}
     notes: tuple[str, ...] = ()
 
 

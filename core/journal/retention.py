@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from core import crashpoint
 from core.crashpoint import Point
@@ -31,8 +32,7 @@ _UP_TO = "removed_up_to"  # the last row that was removed
 _BESIDE = ("versions", "filtered", "quarantine")  # tables of lines that no sink is sent
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """What one step did. `held_by` is the sink that keeps older posts from being removed, with its position."""
 
     posts: int = 0

@@ -10,8 +10,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core.journal.pages import INDEX_INNER, INDEX_LEAF, TABLE_INNER, TABLE_LEAF, Cell, Damaged, Node, Pages, Value
 from core.journal.schema import STEPS
@@ -20,8 +21,7 @@ _TYPES: dict[str, tuple[type, ...]] = {"TEXT": (str,), "INTEGER": (int,), "REAL"
 _FIRST, _LAST = -(2**63), 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """A column as it is declared."""
 
     name: str
@@ -30,8 +30,7 @@ class Column:
     is_key: bool  # INTEGER PRIMARY KEY: null in the record, the row's number stands for it
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """A table of the journal: its columns in the order in which a record has them."""
 
     name: str

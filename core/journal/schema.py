@@ -1,7 +1,7 @@
 """The journal's schema, its version and the steps from each version to the next.
 
-`PRAGMA user_version` holds the version. A step is SQL that runs in one transaction with the new version's number,
-so that a kill in the middle of a migration leaves the old version whole. Steps only ever go forward, and only ever
+`PRAGMA user_version` holds the version. All steps run in one transaction with the new version's number, so
+that a kill in the middle of a migration leaves the old version whole. Steps only ever go forward, and only ever
 add tables, or columns at a table's end: `recover` reads the rows of every version by their place.
 """
 
@@ -193,12 +193,13 @@ def shape_of(version: int) -> dict[str, list[str]]:
 
 
 def migrate(db: sqlite3.Connection, found: int) -> None:
-    """Bring the schema from the version `found` to this program's."""
-    for number in range(found, VERSION):
-        crashpoint.reach(Point.MIGRATION_BEGINS)
-        db.executescript(f"BEGIN IMMEDIATE;\n{STEPS[number]}")
-        crashpoint.reach(Point.IN_MIGRATION)
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {number + 1}")
-        db.execute("COMMIT")
-        crashpoint.reach(Point.MIGRATED)
+    """Bring the schema from the version `found` to this program's: all of it, or nothing."""
+    if found == VERSION:
+        return
+    crashpoint.reach(Point.MIGRATION_BEGINS)
+    db.executescript("\n".join(("BEGIN IMMEDIATE;", *STEPS[found:VERSION])))
+    crashpoint.reach(Point.IN_MIGRATION)
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {VERSION}")
+    db.execute("COMMIT")
+    crashpoint.reach(Point.MIGRATED)

@@ -18,7 +18,7 @@ from typing import NoReturn
 from core.errors import QueryError
 from core.query.operators import OPERATORS, choices, nearest
 from core.query.rules import short
-from core.query.text import is_emoji, normalise, parts, word_pattern
+from core.query.text import is_emoji, normalise, parts, words
 from core.query.tree import And, Entity, Node, Not, Operator, Or, Term, Words
 
 MAX_DEPTH = 50  # of parentheses: more than any person writes, and far from Python's limit
@@ -189,7 +189,8 @@ class _Parser:
             hint = f"write a name directly after it: {example}"
             self.fail(f"no viable alternative at character '{sign}'", start, hint)
         if sign == "#":
-            whole = word_pattern().fullmatch(normalise(name)) is not None
+            normal = normalise(name)
+            whole = words(normal) == [normal]
         else:
             whole = (_CASHTAG if sign == "$" else _MENTION).fullmatch(name) is not None
         if not whole:
@@ -244,7 +245,7 @@ class _Parser:
                 'use straight quotes for a phrase: "coca cola"',
             )
         first = normalise(written)[:1]
-        if not first or not (word_pattern().match(first) or is_emoji(first)):
+        if not first or not (words(first) or is_emoji(first)):
             self.fail(f"no viable alternative at character '{char}'", start, self.no_start(char, written))
         self.at = start + len(written)
         return Words(written, start + 1, self.parts(written, start))

@@ -10,7 +10,7 @@ from itertools import accumulate
 
 from core.marks import mark_ranges
 from core.query.match import BETWEEN, near, sequence
-from core.query.text import Unit, normalise, units, word_pattern
+from core.query.text import Unit, normalise, units, word_pattern, words
 from core.query.tree import Entity, Term, Words
 
 # A character and what may melt into it: marks, invisible characters, Korean vowels, Japanese voice marks.
@@ -46,7 +46,7 @@ class Highlighter:
         emoji = {one for one in self._single if not _is_word(one)}
         self._units_for = frozenset((*emoji, *(max(parts, key=len) for parts in phrases)))
         self._needles = self._units_for | self._single | self._names
-        self._words = {one for one in self._single if word_pattern().fullmatch(one)}
+        self._words = {one for one in self._single if words(one) == [one]}
 
     def spans(self, text: str) -> list[Span]:
         """The ranges of code points (start, end) that terms matched, in order, none touching another's inside."""

@@ -162,7 +162,9 @@ class PlainView(View):
 
 def _goes_on(char: str) -> bool:
     """Whether a character, if there is one, is part of the word that it touches."""
-    return bool(char) and (char.isalnum() or char == "_" or word_pattern().match(char) is not None)
+    return bool(char) and (
+        char.isalnum() or char == "_" or (not char.isascii() and word_pattern().match(char) is not None)
+    )
 
 
 def sequence(texts: Iterable[str]) -> str:

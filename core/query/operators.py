@@ -6,12 +6,11 @@ From X's list of operators for rules (docs.x.com, filtered stream, operators), o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from difflib import get_close_matches
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(msgspec.Struct, frozen=True):
     """One operator. `standalone`: X takes a rule of it alone; `local`: a Post carries what it asks for."""
 
     value: re.Pattern[str]
@@ -97,6 +96,8 @@ def nearest(name: str, value: str) -> str:
     lower = name.lower()
     if lower in OPERATORS:
         return f"operators are written in lower case: {lower}:{value}"
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
     begins = [known for known in OPERATORS if known.startswith(lower)]
     close = begins or get_close_matches(lower, OPERATORS, n=1, cutoff=0.6)
     return f"did you mean {min(close, key=len)}:?" if close else ""

@@ -7,11 +7,11 @@ are: what they mean is match.py's business.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(msgspec.Struct, frozen=True):
     """A word, an emoji or a "phrase": `parts` in consecutive order, or `within` so many words of each other."""
 
     written: str
@@ -21,8 +21,7 @@ class Words:
     within: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(msgspec.Struct, frozen=True):
     """A whole `#tag`, `@mention` or `$cashtag`: `kind` is the sign, `name` what follows it."""
 
     written: str
@@ -31,8 +30,7 @@ class Entity:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(msgspec.Struct, frozen=True):
     """`name:value`; a quoted value comes without its quotes."""
 
     written: str
@@ -41,23 +39,20 @@ class Operator:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(msgspec.Struct, frozen=True):
     """`-` and what it negates."""
 
     position: int
     child: Node
 
 
-@dataclass(frozen=True, slots=True)
-class And:
+class And(msgspec.Struct, frozen=True):
     """Terms next to each other: all must match."""
 
     children: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Or:
+class Or(msgspec.Struct, frozen=True):
     """Alternatives: one must match."""
 
     children: tuple[Node, ...]

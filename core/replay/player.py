@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from core.archive import Found, Record
 from core.capture import Capture

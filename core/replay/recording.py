@@ -11,10 +11,11 @@ import heapq
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from core.errors import ConfigError, Undecodable
 from core.sources import decoder
@@ -23,8 +24,7 @@ _FILE = "journal.sqlite"
 _OF_FILES = "x"  # the source whose lines a file holds
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """Something that happened: a line came, or (no line) a gap began with a reason or ended with none."""
 
     at: float  # seconds since 1970

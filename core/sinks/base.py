@@ -8,15 +8,15 @@ earlier write as somebody else's. It never retries by itself: it raises Unavaila
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
+
+import msgspec
 
 from core.post import Post
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRow:
+class StoredRow(msgspec.Struct, frozen=True):
     """One row of the journal on its way to a sink. `seq` is the row's number in the journal of `capture`."""
 
     capture: str  # the id of the capture that owns the journal

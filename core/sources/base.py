@@ -9,16 +9,16 @@ raising SourceRefused with what the user must do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+import msgspec
 
 from core.health import RateLimit, SourceState
 from core.post import Post
 from core.snapshot import Filled, Gap, Level
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(msgspec.Struct, frozen=True):
     """What a source can do besides delivering."""
 
     resume: bool = False  # start again from a cursor
@@ -103,8 +103,7 @@ class Outlet(Protocol):
         """A message of the source's own, no delivered line: forget a post, or all of an author, by its id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(msgspec.Struct, frozen=True):
     """A gap that has ended, as `fill` needs it."""
 
     gap: Gap
@@ -114,8 +113,7 @@ class Missing:
     fetched_today: int = 0  # posts that fills of this source have brought today (UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class FillResult:
+class FillResult(msgspec.Struct, frozen=True):
     """How a fill ended. `retry`: not for good; the rest may be had later."""
 
     filled: Filled

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from core.attach import server, wire
 from core.attach.server import ControlSocket

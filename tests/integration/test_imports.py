@@ -29,6 +29,12 @@ SETTINGS = {"platformdirs"}
 POSTS = {"msgspec", "typing_extensions"}
 
 TELL = "import sys; sys.stderr.write('LOADED ' + repr(sorted(sys.modules)) + '\\n')"
+TELL_DATACLASSES = """
+import sys
+ours = [module for name, module in sys.modules.items() if name.startswith("core.")]
+found = {thing.__qualname__ for module in ours for thing in vars(module).values() if hasattr(thing, "__dataclass_fields__")}
+sys.stderr.write("LOADED " + repr(sorted(found)) + "\\n")
+"""
 
 
 def loaded(program: str, *arguments: str, **environ: str) -> set[str]:
@@ -66,29 +72,43 @@ def test_a_word_about_the_program_loads_no_package_at_all(flag):
     }  # fmt: skip
 
 
-def test_until_it_is_connected_a_capture_loads_the_client_the_settings_and_no_more(tmp_path):
+def until_connected(tell: str, folder: Path) -> set[str]:
+    """What `tell` tells at the moment at which a capture is connected."""
     program = (
         "import tui.cli\n"
         "import core.sources.x.source as source\n"
         "opened = source._Connection.opened\n"
-        f"source._Connection.opened = lambda self: (exec({TELL!r}), opened(self))[1]\n"
+        f"source._Connection.opened = lambda self: (exec({tell!r}, {{}}), opened(self))[1]\n"
         "tui.cli.main()"
     )
     with Simulator(SimulatorOptions(posts=0)) as simulator:
-        modules = loaded(
-            program, "--no-ui", "--duration", "0.1", "--data-dir", str(tmp_path), "--set",
+        return loaded(
+            program, "--no-ui", "--duration", "0.1", "--data-dir", str(folder), "--set",
             f"x.base_url={simulator.url}", BIEBER_TUI_X__BEARER_TOKEN=simulator.options.tokens[0],
         )  # fmt: skip
+
+
+def test_until_it_is_connected_a_capture_loads_the_client_the_settings_and_no_more(tmp_path):
+    modules = until_connected(TELL, tmp_path)
     assert packages(modules) <= TWEEPY | SETTINGS | POSTS
     assert not modules & {
         "asyncio",
         "multiprocessing",
         "tomllib",
         "curses",
+        "difflib",
+        "statistics",
+        "subprocess",
         "core.simulator",
         "core.attach.viewer",
     }
     assert {name for name in modules if name.startswith("tui.")} == {"tui.cli"}
+
+
+def test_what_it_loads_until_then_are_no_dataclasses(tmp_path):
+    """Each costs a start a millisecond, compiled or not: a msgspec.Struct costs a tenth of that."""
+    found = until_connected(TELL_DATACLASSES, tmp_path)
+    assert not found
 
 
 def test_nothing_is_written_or_connected_to_by_loading(tmp_path):

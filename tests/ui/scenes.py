@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
+
+from msgspec import structs
+from msgspec.structs import replace
 
 from core.archive import Found, Record
 from core.counters import Counters
@@ -309,7 +311,7 @@ STORE_DOWN = replace(
     run=replace(LIVE.run, unique=1_804, pending=394),
     life=replace(LIVE.life, unique=221_480, pending=394),
     sinks=(
-        replace(
+        structs.replace(
             MONGODB,
             state=SinkState.DOWN,
             since=NOW - 61,

@@ -6,10 +6,10 @@ import asyncio
 import json
 import threading
 import time
-from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from rich.cells import cell_len
 from textual.keys import key_to_character
 from textual.widgets import Input

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
+from msgspec.structs import replace
 
 from core.health import Health, SourceState, Stretch
 from core.snapshot import Gap, JournalStatus, Series, SinkState
@@ -140,7 +140,7 @@ def test_well_is_quiet(state):
 def test_a_store_that_is_down_does_not_hide_that_the_connection_is_live():
     said = headline(scenes.STORE_DOWN)
     assert "LIVE" in said.words and "mongodb DOWN" in said.words
-    refused = replace(scenes.STORE_DOWN.sinks[0], state=SinkState.REFUSED)
+    refused = structs.replace(scenes.STORE_DOWN.sinks[0], state=SinkState.REFUSED)
     assert headline(replace(scenes.WAITING, sinks=(refused,))).ink == "bad"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
+from msgspec.structs import replace
 
 from core.health import Health, SourceState
 from core.snapshot import SinkState
@@ -95,7 +95,7 @@ def test_without_a_store_the_journal_is_named():
     ],
 )  # fmt: skip
 def test_a_store_in_words(state, behind, said):
-    assert words.store(replace(scenes.MONGODB, state=state, behind=behind)).words == said
+    assert words.store(structs.replace(scenes.MONGODB, state=state, behind=behind)).words == said
 
 
 def test_the_pace_halves_when_frames_come_late_and_comes_back():

@@ -2,11 +2,11 @@
 
 import threading
 import time
-from dataclasses import replace
 from itertools import accumulate, chain, repeat
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from core.errors import JournalError, StoreRefused, Unavailable
 from core.journal import Batch, Entry, Journal, Settled

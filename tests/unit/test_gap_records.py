@@ -1,10 +1,10 @@
 """A gap has one reason, one set of keywords, and the posts that bound it, whatever happens in which order."""
 
 import sqlite3
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from msgspec.structs import replace
 
 from core.bounds import Bounds, newer
 from core.journal import (

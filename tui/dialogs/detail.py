@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import ClassVar
+
+import msgspec
 
 from core.archive import Record
 from core.errors import BieberTuiError, Unavailable
@@ -34,12 +35,11 @@ LABEL = 12
 MOST_RAW = 2000  # lines of the unfolded raw line
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(msgspec.Struct, frozen=True):
     """What was looked up of a post. `record` None: it is not stored. `refs`: those that it refers to, by id."""
 
     record: Record | None = None
-    refs: Mapping[str, FeedRow] = field(default_factory=dict)
+    refs: Mapping[str, FeedRow] = {}
     problem: str = ""
 
 

@@ -8,9 +8,9 @@ shown here, with the old query still at work.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
+import msgspec
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -37,8 +37,7 @@ EXAMPLES = 3
 Query = tuple[str, str]  # keywords and topic
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(msgspec.Struct, frozen=True):
     """What a topic would have made of the newest posts."""
 
     posts: int

@@ -14,11 +14,11 @@ import json
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 import urllib3.exceptions
 
 from core.health import RateLimit
@@ -42,8 +42,7 @@ class Kind(Enum):
     STOPPED = "stopped"  # we were told to stop
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True):
     """Why something ended. `until`: the moment (seconds since 1970) before which X does not want us back."""
 
     kind: Kind

@@ -8,8 +8,10 @@ post. Then page after page, the newest first: a page is handed over, and durable
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from core.clock import Clock
 from core.settings import XSettings
@@ -41,8 +43,7 @@ COVERED = "fetched together with an earlier gap"
 NO_RETWEETS = "no retweets are among them: X's search gives none"
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(msgspec.Struct, frozen=True):
     """How many posts may still be fetched, and why not more."""
 
     room: int

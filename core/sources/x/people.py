@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
@@ -18,12 +19,6 @@ from core.sources.base import Gone, Pseudonym
 
 Json = dict[str, Any]
 
-# @name as anybody writes it, and the name in a link to a profile or a post: x.com/name/status/1.
-_NAME = re.compile(
-    r"(?P<before>[@＠])(?P<name>[A-Za-z0-9_]+)"
-    r"|(?P<host>(?:(?<![\w.])|(?<=%2F))(?:www\.|mobile\.|m\.)?(?:twitter|x)\.com(?:/|%2F)(?:[@＠]|%40)?)(?P<linked>[A-Za-z0-9_]+)",
-    re.IGNORECASE,
-)
 _PLACES = frozenset({"i", "home", "search", "hashtag", "intent", "share", "explore", "settings", "messages"})
 
 # What a line keeps when its people get pseudonyms. Anything else may name somebody in a way that nobody foresaw.
@@ -235,6 +230,17 @@ def _identity(person: Json, pseudonym: Pseudonym) -> Json:
     return kept
 
 
+# Compiled for the first of them: few captures have pseudonyms.
+@cache
+def _name() -> re.Pattern[str]:
+    """@name as anybody writes it, and the name in a link to a profile or a post: x.com/name/status/1."""
+    return re.compile(
+        r"(?P<before>[@＠])(?P<name>[A-Za-z0-9_]+)"
+        r"|(?P<host>(?:(?<![\w.])|(?<=%2F))(?:www\.|mobile\.|m\.)?(?:twitter|x)\.com(?:/|%2F)(?:[@＠]|%40)?)(?P<linked>[A-Za-z0-9_]+)",
+        re.IGNORECASE,
+    )
+
+
 def _rename(text: str, pseudonym: Pseudonym) -> tuple[str, Callable[[int], int]]:
     """The text with pseudonyms for names, and where a place of the old text is in the new one (code points)."""
     ends: list[int] = []
@@ -250,7 +256,7 @@ def _rename(text: str, pseudonym: Pseudonym) -> tuple[str, Callable[[int], int]]
         growth.append(len(new) - len(found[0]))
         return new
 
-    renamed = _NAME.sub(put, text)
+    renamed = _name().sub(put, text)
     sums = [0, *accumulate(growth)]
     return renamed, lambda place: place + sums[sum(end <= place for end in ends)]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import tweepy
 
 from core import crashpoint
@@ -26,8 +26,7 @@ ROUTE = "/2/tweets/search/stream/rules"
 PAGES = 100  # of 1000 rules each; no app may have more
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """A rule as X lists it."""
 
     id: str
@@ -40,8 +39,7 @@ class Rule:
         return self.tag.startswith(TAG)
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciled:
+class Reconciled(msgspec.Struct, frozen=True):
     """How the rules stand. `others`: the ids of rules that are not ours and do not say what ours says."""
 
     news: tuple[str, ...]  # what is worth telling, in words

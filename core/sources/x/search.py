@@ -13,10 +13,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import requests
 import tweepy
 
@@ -56,8 +56,7 @@ class TooOld(Exception):
         self.since = since
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True):
     """Posts with since < id < until. `start` (seconds since 1970) is asked for instead of `since`."""
 
     since: int
@@ -72,8 +71,7 @@ class Span:
         return {"since_id": self.since} | ({} if self.until is None else {"until_id": self.until})
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """One answer: lines as the stream has them, the oldest post first, and how to go on."""
 
     lines: list[bytes]

@@ -11,10 +11,10 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 import requests
 import tweepy
 import urllib3.exceptions
@@ -57,8 +57,7 @@ _NETWORK_ERRORS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A REST answer with a status of success."""
 
     status: int
