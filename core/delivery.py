@@ -228,7 +228,7 @@ class Delivery:
             with suppress(Exception):  # whoever needs these rows meets it again
                 ahead.append(self._load(rows_after, last, limit))
 
-        thread = threading.Thread(target=look_ahead, name=f"ahead-{self._sink.name}", daemon=True)
+        thread = threading.Thread(target=look_ahead, name=f"ahead-{self._sink.name}")  # a daemon, like this one
         began = time.perf_counter()
         if limit - last >= self._batch_size:
             thread.start()

@@ -108,7 +108,7 @@ def _plain(value: Any) -> Any:
 
 
 def _int64(number: int) -> int:
-    return number if _INT64_MIN <= number <= _INT64_MAX else max(_INT64_MIN, min(_INT64_MAX, number))
+    return max(_INT64_MIN, min(_INT64_MAX, number))
 
 
 def _date(moment: datetime | float | None) -> datetime | None:

@@ -205,7 +205,7 @@ HANGS_AND_ENDS = """
 import sys
 from core.settings import MongodbSettings
 from core.sinks.mongodb import MongodbSink
-from tests.conftest import make_row
+from tests.conftest import make_row, put
 import threading, time
 
 sink = MongodbSink(sys.argv[1], MongodbSettings(timeout=60))

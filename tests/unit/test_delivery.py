@@ -262,6 +262,17 @@ def test_a_row_that_is_removed_after_it_was_made_ready_is_never_written(journal)
     assert [rows for what, rows in sink.asked if what == "write"] == [[1, 2], [4, 5]]
 
 
+def test_rows_that_are_gone_are_not_waited_for(journal):
+    """Numbers up to the limit that nobody has any more: they were forgotten."""
+    fill(journal, journal.begin_session(0.0, "x"), "1", "2")
+    sink = BusySink()
+    desk = Desk(journal, sink, limit=lambda: 9)
+    desk.deliver()
+    assert sink.calls == ["open", [1, 2]]
+    assert sink.asked == [("prepare", [1, 2]), ("write", [1, 2])]
+    assert (desk.refused, desk.delivery.status(2).error) == ([], "")
+
+
 def test_after_a_failed_write_nothing_that_was_made_ready_is_used(journal):
     fill(journal, journal.begin_session(0.0, "x"), "1", "2", "3", "4")
     sink = BusySink(waits=[1])

@@ -170,6 +170,15 @@ def test_nothing_is_counted_or_shown_of_a_batch_that_was_not_written_and_it_is_t
     assert desk.ingest.waiting() == 0
 
 
+def test_what_was_begun_behind_a_batch_that_is_not_written_waits_with_it(tmp_path, monkeypatch):
+    desk = Desk(tmp_path, journal=JournalSettings(batch_age=0.001, batch_size=2))
+    monkeypatch.setattr(desk.journal, "commit", lambda *_: (_ for _ in ()).throw(JournalError("no room")))
+    desk.hear("1 music", "2 music", "3 music", "4 music", "5 music")
+    with pytest.raises(JournalError):
+        desk.step()
+    assert desk.ingest.waiting() == 5 * len("1 music")  # two of the batch, two behind it, one in the queue
+
+
 def test_with_scope_all_what_is_filtered_waits_too(tmp_path, monkeypatch):
     desk = Desk(tmp_path, journal=JournalSettings(scope="all", batch_age=0.001))
     monkeypatch.setattr(desk.journal, "commit", lambda *_: (_ for _ in ()).throw(JournalError("no room")))
