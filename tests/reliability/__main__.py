@@ -65,7 +65,7 @@ def _soak(out: str) -> str:
     told: dict[str, Any] = json.loads(out)
     memory, behind = told["memory_mb"], told["behind_s"]
     return (
-        f"{told['posts']:,} posts with {told['reconnects']:,} reconnects in {told['seconds']:,.0f} s"
+        f"{told['posts']:,} posts (`POSTS={told['posts']}`) with {told['reconnects']:,} reconnects in {told['seconds']:,.0f} s"
         f" ({told['posts_per_s'] or 0:,}/s), all compared: nothing lost, invented or twice; memory"
         f" {memory['after_warm_up']} MB after the warm-up, {memory['at_the_end']} MB at the end; newest durable post"
         f" {behind['after_warm_up']} s old, then {behind['at_the_end']} s; write-ahead log at most"

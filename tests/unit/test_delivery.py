@@ -214,11 +214,14 @@ class BusySink(ListSink):
     def __init__(self, waits=()):
         super().__init__()
         self.asked: list[tuple[str, list[int]]] = []
+        self.early: list[list[int]] = []  # rows that were made ready beside a write
         self.waits = set(waits)  # the first rows of the writes that wait
         self.ready = threading.Semaphore(0)
 
     def prepare(self, rows):
         self.asked.append(("prepare", [row.seq for row in rows]))
+        if threading.current_thread().name == "ahead-list":
+            self.early.append([row.seq for row in rows])
         self.ready.release()
         return rows
 
@@ -240,6 +243,7 @@ def test_the_next_rows_are_made_ready_while_the_sink_writes_when_a_whole_batch_w
         ("prepare", [1, 2]), ("prepare", [3, 4]), ("write", [1, 2]),
         ("write", [3, 4]), ("prepare", [5]), ("write", [5]),
     ]  # fmt: skip
+    assert sink.early == [[3, 4]]  # one row that waits is no batch: a quiet capture starts no threads
     assert desk.run + desk.earlier == Settled(stored=5)
     assert journal.sink_cursor("memory") == 5
 
