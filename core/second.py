@@ -160,6 +160,8 @@ class Second:
             except (OSError, ValueError) as error:
                 self._failed(error)
         self._send(topic, [b""])
+        if self._closed:  # meanwhile: whoever closed it knew of no process yet
+            self._end()
 
     def _has_answered(self, *, wait: bool) -> bool:
         """Whether an answer is there; `wait` for it as long as the process lives."""

@@ -289,6 +289,20 @@ def test_closed_it_is_gone_and_no_other_is_started(desk):
     assert desk.said() == []
 
 
+def test_closed_while_it_starts_it_is_gone_too(desk, monkeypatch):
+    made, popen = [], subprocess.Popen
+
+    def start(*args, **more):
+        made.append(popen(*args, **more))
+        desk.second.close()  # as another thread does
+        return made[0]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    assert desk.second.share(TOPIC, 100, 0) == 0
+    assert gone(made[0].pid)
+    assert desk.said() == []
+
+
 def test_it_is_told_no_secret(desk, monkeypatch):
     monkeypatch.setenv("BIEBER_TUI_X__BEARER_TOKEN", "s3cret")
     desk.ready()
