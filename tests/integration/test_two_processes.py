@@ -19,9 +19,12 @@ ALWAYS = ("--set", "match.second_process=always")
 
 
 def second_of(program: Program) -> int:
-    """The number of its second process; 0: there is none."""
+    """The number of its second process; 0: there is none, or it is none yet: its first moments are its parent's."""
     pid = program.process.pid
-    return next(iter(family.look(pid).peaks.keys() - {pid}), 0)
+    found = next(iter(family.look(pid).peaks.keys() - {pid}), 0)
+    with suppress(OSError):
+        return found if found and b"core.second" in Path(f"/proc/{found}/cmdline").read_bytes() else 0
+    return 0
 
 
 def exact(sim: Simulator, folder: Path, report: dict) -> None:
