@@ -25,10 +25,8 @@ LENGTH = 3600  # seconds
 SLIDE = 300  # seconds
 PANE_NAMES = 10_000
 TOP = 20
-KNOWN, KNOWN_LENGTH = (
-    16_384,
-    32,
-)  # runs of characters whose words are kept, and how long they are: 4 MB, at worst 13
+KNOWN = 16_384  # runs of characters whose words are remembered: 4 MB, at worst 13
+KNOWN_LENGTH = 32  # characters of the longest of them
 VIEW_EVERY = 5.0  # seconds between two views
 
 KINDS = ("tags", "authors", "links", "languages", "words")
@@ -131,33 +129,31 @@ class Windows:
 
     def _count(self, pane: _Pane, kind: str, names: Sequence[list[str]]) -> None:
         """Count the names of that kind of some posts. A pane lets go of names at the post that was too much."""
-        counter, closed = pane.names[kind], self._closed_of(pane, kind)
+        counter = pane.names[kind]
         together = list(chain.from_iterable(names))
         if len(counter) + len(together) <= PANE_NAMES or (
             len(counter) + sum(name not in counter for name in set(together)) <= PANE_NAMES
         ):
-            counter.update(together)
-            if closed is not None:
-                closed.update(together)
+            self._add(pane, kind, together)
             return
         for of_post in names:
-            pane.names[kind].update(of_post)
-            if closed is not None:
-                closed.update(of_post)
+            self._add(pane, kind, of_post)
             if len(pane.names[kind]) > PANE_NAMES:
                 self._prune(pane, kind)
 
     def _prune(self, pane: _Pane, kind: str) -> None:
         """Let the rarer half of a pane's names go."""
         kept = dict(nlargest(PANE_NAMES // 2, pane.names[kind].items(), key=itemgetter(1)))
-        if self._closed_of(pane, kind) is not None:
+        if pane is not self._panes[-1]:
             self._take_off(kind, ((name, count) for name, count in pane.names[kind].items() if name not in kept))
         pane.names[kind] = Counter(kept)
         pane.pruned.add(kind)
 
-    def _closed_of(self, pane: _Pane, kind: str) -> Counter[str] | None:
-        """Where the pane is counted as well; None for the newest, to which nearly all goes: it is counted once."""
-        return self._closed[kind] if pane is not self._panes[-1] else None
+    def _add(self, pane: _Pane, kind: str, names: Iterable[str] | Counter[str]) -> None:
+        """Count them in the pane; the newest, to which nearly all goes, is counted there alone."""
+        pane.names[kind].update(names)
+        if pane is not self._panes[-1]:
+            self._closed[kind].update(names)
 
     def _take_off(self, kind: str, names: Iterable[tuple[str, int]]) -> None:
         closed = self._closed[kind]
@@ -180,9 +176,7 @@ class Windows:
             pane.posts += theirs.posts
             pane.pruned |= theirs.pruned
             for kind, counter in theirs.names.items():
-                pane.names[kind].update(counter)
-                if (closed := self._closed_of(pane, kind)) is not None:
-                    closed.update(counter)
+                self._add(pane, kind, counter)
 
     def refresh(self, now: float) -> None:
         """Bring the view up to date, every five seconds at most."""

@@ -147,13 +147,14 @@ def test_a_line_that_the_capture_does_not_want_is_filtered_out(tmp_path):
     assert desk.run == Counters(2, 2, 0, 1, 1, unique=1)
 
 
-def test_nothing_is_counted_or_shown_of_a_batch_that_was_not_written_and_it_is_tried_again(desk, monkeypatch):
-    def fail(*_):
-        raise JournalError("no room")
+def no_room(*_):
+    raise JournalError("no room")
 
+
+def test_nothing_is_counted_or_shown_of_a_batch_that_was_not_written_and_it_is_tried_again(desk, monkeypatch):
     desk.hear("1 music", "2 jazz", "3")
     with monkeypatch.context() as patch:
-        patch.setattr(desk.journal, "commit", fail)
+        patch.setattr(desk.journal, "commit", no_room)
         for _ in range(2):
             with pytest.raises(JournalError):
                 desk.step()
@@ -172,7 +173,7 @@ def test_nothing_is_counted_or_shown_of_a_batch_that_was_not_written_and_it_is_t
 
 def test_what_was_begun_behind_a_batch_that_is_not_written_waits_with_it(tmp_path, monkeypatch):
     desk = Desk(tmp_path, journal=JournalSettings(batch_age=0.001, batch_size=2))
-    monkeypatch.setattr(desk.journal, "commit", lambda *_: (_ for _ in ()).throw(JournalError("no room")))
+    monkeypatch.setattr(desk.journal, "commit", no_room)
     desk.hear("1 music", "2 music", "3 music", "4 music", "5 music")
     with pytest.raises(JournalError):
         desk.step()
@@ -181,7 +182,7 @@ def test_what_was_begun_behind_a_batch_that_is_not_written_waits_with_it(tmp_pat
 
 def test_with_scope_all_what_is_filtered_waits_too(tmp_path, monkeypatch):
     desk = Desk(tmp_path, journal=JournalSettings(scope="all", batch_age=0.001))
-    monkeypatch.setattr(desk.journal, "commit", lambda *_: (_ for _ in ()).throw(JournalError("no room")))
+    monkeypatch.setattr(desk.journal, "commit", no_room)
     desk.hear("2 jazz")
     with pytest.raises(JournalError):
         desk.step()
