@@ -30,7 +30,7 @@ from core.settings import MongodbSettings, Settings
 from core.sinks.base import Outcome, StoredRow
 from core.sinks.mongodb_address import Address, parse_address
 from core.sinks.mongodb_document import encode
-from core.sinks.mongodb_failure import duplicate_indexes, explain
+from core.sinks.mongodb_failure import duplicate_indexes, explain, takes_doubles
 
 # What one insert may weigh. A slow line gets 2 MiB through within the timeout, and what went through stays:
 # a batch of large posts that never fits into one timeout would otherwise be sent for ever.
@@ -100,7 +100,10 @@ class MongodbSink:
         return f"MongodbSink({self.target})"
 
     def open(self) -> None:
-        """Connect, and create the collection and its indexes if they are missing."""
+        """Connect, and create the collection and its indexes if they are missing.
+
+        A collection without an index on `_id` is not written to: it would take a post twice.
+        """
         self._let_go()
         self._answer(self._connect)
         self._known = True
@@ -183,10 +186,15 @@ class MongodbSink:
                 except OperationFailure as error:
                     if error.code not in INDEX_EXISTS:
                         raise
+            if not any(list(index["key"]) == ["_id"] for index in posts.list_indexes()):
+                raise takes_doubles(self._settings.collection, self._address)
         except (PyMongoError, OSError) as error:
             failure = explain(error, self._address, _seen(client), known=self._known)
             client.close()
             raise failure from None
+        except Unavailable:
+            client.close()
+            raise
         with self._lock:
             if not self._closed:
                 self._client = client

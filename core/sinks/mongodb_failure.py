@@ -86,6 +86,16 @@ def duplicate_indexes(error: BulkWriteError, address: Address) -> list[int]:
     return [int(fault["index"]) for fault in faults]
 
 
+def takes_doubles(collection: str, address: Address) -> Unavailable:
+    """The failure to raise for a collection that would take a post twice."""
+    where = f"the collection {address.database}.{collection} at {address.hosts}"
+    return Unavailable(
+        f"{where} has no index on _id and would take a post twice: it is a time-series collection, or the server "
+        "(FerretDB) was killed while it made the collection. Drop it if nothing in it is needed "
+        f"(db.{collection}.drop()), or name another one with mongodb.collection. {GOES_ON}"
+    )
+
+
 def _of_bulk(error: BulkWriteError, address: Address) -> Failure:
     details: Mapping[str, Any] = error.details or {}
     for fault in details.get("writeErrors", ()):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -142,6 +144,29 @@ def test_a_writer_killed_in_mid_batch_is_continued_exactly_once(mongodb_url: str
         assert put(sink, [make_row(seq) for seq in range(at, at + 1000)]) == [STORED] * 1000
     sink.close()
     assert numbers(mongodb_url, database) == list(range(end))
+
+
+def test_a_collection_whose_making_was_cut_short_takes_no_post_twice(own_ferretdb: FerretDB) -> None:
+    """FerretDB makes the table first and the index on _id later: killed in between, it never makes it."""
+    sink = sink_of(own_ferretdb.address)
+    sink.open()
+    own_ferretdb.kill()
+    with sqlite3.connect(own_ferretdb.folder / "bieber_tui.sqlite") as db:
+        (table, settings), *_ = db.execute("SELECT table_name, settings FROM _ferretdb_collections")
+        indexes = [index for index in json.loads(settings)["indexes"] if index["name"] != "_id_"]
+        db.execute(
+            "UPDATE _ferretdb_collections SET settings = ?",
+            (json.dumps({**json.loads(settings), "indexes": indexes}),),
+        )
+        db.execute(f'DROP INDEX "{table}__id_"')
+    own_ferretdb.start()
+    assert "has no index on _id" in within(60, sink.open)
+    with pymongo.MongoClient[Any](own_ferretdb.address) as client:
+        client.bieber_tui.posts.drop()
+    sink.open()
+    assert put(sink, [make_row(1), make_row(2)]) == put(sink, [make_row(1), make_row(2)]) == [STORED] * 2
+    assert numbers(own_ferretdb.address) == [1, 2]
+    sink.close()
 
 
 def within(seconds: float, call: Callable[[], object]) -> str:

@@ -43,6 +43,7 @@ class Server:
         self.clients: list[Client] = []
         self.seen: list[Any] = []  # what the driver's monitors met
         self.patience: list[float] = []
+        self.indexes: list[dict[str, Any]] = [{"tags": 1, "_id": 1}, {"_id": 1}]  # their keys
         self.before: dict[str, Any] = {}  # called at the begin of a call of that name
 
     def called(self, name: str, *values: Any) -> None:
@@ -66,6 +67,10 @@ class Posts:
 
     def create_indexes(self, indexes):
         self._server.called("create_indexes", self._place, *indexes)
+
+    def list_indexes(self):
+        self._server.called("list_indexes", self._place)
+        return [{"name": "whatever", "key": key} for key in self._server.indexes]
 
     def insert_many(self, documents, **options):
         found = [dict(document) for document in documents]
@@ -176,7 +181,8 @@ def test_a_write_is_answered_by_a_majority_on_disk_or_not_in_time(server, second
 def test_opening_makes_each_index_by_itself(server):
     sink = sink_of()
     sink.open()
-    assert server.calls == [("ping",), *(("create_indexes", "tweets.seen", index) for index in INDEXES)]
+    made = [("create_indexes", "tweets.seen", index) for index in INDEXES]
+    assert server.calls == [("ping",), *made, ("list_indexes", "tweets.seen")]
     assert (sink.name, sink.target, repr(sink)) == ("mongodb", "h/tweets.seen", "MongodbSink(h/tweets.seen)")
 
 
@@ -188,6 +194,20 @@ def test_an_index_that_somebody_else_made_is_good_enough_and_any_other_failure_i
     with pytest.raises(StoreRefused, match="may not write"):
         sink_of().open()
     assert [client.closed for client in server.clients] == [0, 1]
+
+
+def test_a_collection_that_would_take_a_post_twice_is_not_written_to(server):
+    """It has no index on _id alone."""
+    del server.indexes[1]
+    sink = sink_of()
+    with pytest.raises(Unavailable, match=r"collection tweets\.seen at h has no index on _id.*db\.seen\.drop\(\)"):
+        sink.open()
+    with pytest.raises(Unavailable, match="no connection"):
+        put(sink, [make_row(1)])
+    assert [client.closed for client in server.clients] == [1]
+    server.faults["list_indexes"] = [OperationFailure("not authorized", 13)]
+    with pytest.raises(StoreRefused, match="may not write"):
+        sink_of().open()
 
 
 def test_the_settings_size_of_an_insert_is_kept_and_nothing_waits_for_the_first_failure(server):
