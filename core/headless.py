@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from msgspec.structs import asdict
@@ -66,11 +68,24 @@ class Followed(Protocol):
 
 def follow(viewer: Followed, log_settings: LogSettings) -> int:
     """Log what a capture of another process does, until a signal; that capture goes on. Returns the exit code."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
-    _watch(viewer, threading.Event(), Log(log_settings), log_settings.summary_every, stop, [], _Told())
+    asked = _listen()
+    _watch(viewer, threading.Event(), Log(log_settings), log_settings.summary_every, asked, [], _Told())
     return 0
+
+
+def _listen() -> SimpleQueue[int]:
+    """From now on each signal that ends a capture is put in the queue, which bears one while it takes another."""
+    asked: SimpleQueue[int] = SimpleQueue()
+    for number in ENDING_SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: asked.put(number))
+    return asked
+
+
+def listen_no_more() -> None:
+    """The end has begun, and has its exit code: another signal has nothing to add."""
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def run(open_capture: Callable[[], Capture], log_settings: LogSettings, *, report: bool) -> int:
@@ -79,28 +94,21 @@ def run(open_capture: Callable[[], Capture], log_settings: LogSettings, *, repor
     Raises what opening raises. Signals are listened to before, so that one that comes early is not lost.
     """
     log = Log(log_settings)
-    stop = threading.Event()
-    reasons: list[str] = []
+    asked = _listen()
     commands: list[str] = []
-
-    def on_stop(number: int, _: object) -> None:
-        reasons.append(signal.Signals(number).name)
-        stop.set()
-
-    for number in ENDING_SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, on_stop)
     signal.signal(signal.SIGUSR1, lambda *_: commands.append("pause"))
     signal.signal(signal.SIGUSR2, lambda *_: commands.append("resume"))
 
     capture = open_capture()
-    if not stop.is_set():
+    if asked.empty():
         capture.start()
     told = _Told()
+    by = ""
     try:
-        _watch(capture, capture.ended, log, log_settings.summary_every, stop, commands, told)
+        by = _watch(capture, capture.ended, log, log_settings.summary_every, asked, commands, told)
     finally:
-        capture.stop(f"stopped by {reasons[0]}" if reasons else "stopped")
+        listen_no_more()
+        capture.stop(f"stopped by {by}" if by else "stopped")
     snapshot = capture.snapshot(NO_ROWS)
     told.events_of(snapshot, log)
     _summary(log, snapshot, "end", f"stopped: {snapshot.stopped}; ")
@@ -146,13 +154,15 @@ def _watch(
     ended: threading.Event,
     log: Log,
     every: float,
-    stop: threading.Event,
+    asked: SimpleQueue[int],
     commands: list[str],
     told: _Told,
-) -> None:
-    """Tell what happens until the capture ends or `stop` is set."""
+) -> str:
+    """Tell what happens until the capture ends or a signal asks for it; returns that signal's name, or nothing."""
     next_summary = capture.snapshot(NO_ROWS).at + every
-    while not stop.wait(TICK) and not ended.is_set():
+    while not ended.is_set():
+        with suppress(Empty):
+            return signal.Signals(asked.get(timeout=TICK)).name
         while commands:
             # A thread of its own: pausing may take a second, and the log goes on meanwhile.
             threading.Thread(target=getattr(capture, commands.pop(0)), daemon=True).start()
@@ -161,6 +171,7 @@ def _watch(
         if snapshot.at >= next_summary:
             _summary(log, snapshot, "summary")
             next_summary = snapshot.at + every
+    return ""
 
 
 def _summary(log: Log, snapshot: Snapshot, event: str, prefix: str = "") -> None:

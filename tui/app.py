@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -28,7 +29,7 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.timer import Timer
 
-from core.headless import ENDING_SIGNALS
+from core.headless import ENDING_SIGNALS, listen_no_more
 from core.settings import Settings
 from core.snapshot import Event, Level, Snapshot
 from tui.actions import BY_ID, REPLAY, Action, Place
@@ -403,8 +404,14 @@ class Dashboard(App[int]):
     def _watch_terminal(self) -> None:
         """Leave cleanly on a signal, and when the terminal is gone and no signal told so (nohup)."""
         loop = asyncio.get_running_loop()
+
+        def leave(*_: object) -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self.do_quit)
+
+        # Not the loop's own handlers: when it ends it would set back what `listen_no_more` has set.
         for number in ENDING_SIGNALS:
-            loop.add_signal_handler(number, self.do_quit)
+            signal.signal(number, leave)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)  # they waited since the capture was opened
         self.set_interval(1.0, self._check_terminal)
 
@@ -429,7 +436,7 @@ class Dashboard(App[int]):
         if not self._stopping:
             self._stopping = True
             if not self.is_headless:
-                signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)  # a second one has nothing to add
+                listen_no_more()
             self.paint()
             self.jobs.close()
             threading.Thread(target=self._leave, name="leave", daemon=True).start()

@@ -6,6 +6,7 @@ minute, which is less than what the states wait for.
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ from core.simulator.server import Simulator
 from tests.conftest import wait_until
 from tests.integration.test_main_job import balanced, options
 from tests.reliability.oracle import judge, read
-from tests.reliability.stops import STATES, Stage, own_server, stop
+from tests.reliability.stops import STATES, Stage, own_server, said, stop
 
 PATIENCE = 60.0
 NO_REPORT = ("stdout closed", "nobody reads stdout")
@@ -77,6 +78,15 @@ def test_more_signals_than_one_change_nothing(words, signals, stage):
     assert ended.seconds < PATIENCE
     balanced(ended.report)
     assert ended.report["stopped"] == f"stopped by {signals[0].name}"
+
+
+def test_a_signal_in_the_midst_of_a_signal_changes_nothing(stage):
+    stage.simulate("c1:http-429=900")
+    program = said(stage.run(module="tests.reliability.interrupted"), "429")
+    ended = stop(program, signal.SIGTERM)
+    assert ended.code == 0, program.said()
+    assert ended.report["stopped"] == "stopped by SIGTERM"
+    assert re.search("interrupted [1-9][0-9]* times", program.said())
 
 
 def test_a_report_that_nobody_takes_is_told(stage):
