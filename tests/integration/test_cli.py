@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 from msgspec import structs
@@ -10,6 +11,7 @@ from msgspec import structs
 from core import check
 from core.capture import Capture
 from core.errors import QueryError
+from core.headless import ENDING_SIGNALS
 from core.secret import SecretStr
 from core.settings import MongodbSettings, Settings, XSettings
 from core.simulator.options import SimulatorOptions
@@ -24,6 +26,15 @@ def bare(monkeypatch):
 
     for name in [name for name in os.environ if name.startswith("BIEBER_TUI_") and name != "BIEBER_TUI_CACHE"]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def signals():
+    """What a run did to them is undone: a process that is started later would inherit that they are ignored."""
+    before = {number: signal.getsignal(number) for number in (*ENDING_SIGNALS, signal.SIGUSR1, signal.SIGUSR2)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def settings_for(sim, data_dir, **more) -> Settings:
@@ -72,6 +83,7 @@ def test_settings_lists_every_setting(capsys):
     assert "x.base_url" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("signals")
 def test_the_demo_shows_the_main_job_without_a_terminal(capsys):
     assert cli.main(["demo", "--no-ui", "--rate", "200", "--max-posts", "50", "--json"]) == 0
     said = capsys.readouterr()
