@@ -215,28 +215,26 @@ def _gap_faults(kept: Kept) -> list[str]:
             faults.append(f"no gap between {before} and {run}")
             continue
         began = before.last_byte_at if before.last_byte_at is not None else before.started_at
-        starts = _starts(kept.gaps, around[0])
-        went_on = not around[0].reason.startswith(("crashed", "not running"))  # one of the run before
-        if (
-            began == starts[0]
-            or (len(starts) > 1 and starts[-1] <= began <= starts[0])
-            or (went_on and max(starts) >= began)
-        ):
+        chain = _chain(kept.gaps, around[0])
+        first, last = chain[0].start, chain[-1].start
+        # A gap of the run before may begin behind its last line: all that was read by then was durable with it.
+        of_the_run = any(not gap.reason.startswith(("crashed", "not running")) for gap in chain)
+        if began == last or (len(chain) > 1 and first <= began <= last) or (of_the_run and began <= last):
             continue
-        if before.last_byte_at is None and min(starts) < began:
+        if before.last_byte_at is None and first < began:
             continue  # it was open already, and that run never connected
         faults.append(f"{around[0]} does not begin at {began}, the last durable byte of {before}")
     return faults
 
 
-def _starts(gaps: list[Gap], gap: Gap) -> list[float]:
-    """Where a gap begins, and each that ends where the next one begins: one that fell apart."""
-    starts = [gap.start]
+def _chain(gaps: list[Gap], gap: Gap) -> list[Gap]:
+    """A gap, and before it each that ends where the next one begins: one that fell apart."""
+    chain = [gap]
     for before in reversed(gaps[: gaps.index(gap)]):
-        if before.end != starts[-1]:
+        if before.end != chain[0].start:
             break
-        starts.append(before.start)
-    return starts
+        chain.insert(0, before)
+    return chain
 
 
 @dataclass(slots=True)

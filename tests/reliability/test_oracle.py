@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 import pytest
 
+from core.journal import FILE_NAME, Batch, GapMark, Journal
+from core.journal.gaps import KILLED
 from core.simulator.record import SentRecord
 from core.simulator.server import Simulator
 from tests.conftest import wait_until
 from tests.integration.test_main_job import Program, journal_ids, options, whole
-from tests.reliability.oracle import Disagreement, Kept, judge, read, read_log
+from tests.reliability.oracle import Disagreement, Kept, books, judge, read, read_log
 
 
 class Good(NamedTuple):
@@ -107,6 +109,38 @@ def test_it_objects_to(good, tmp_path, what):
         db.executescript(sql)
     with pytest.raises(Disagreement, match=words):
         judge(good.sent, data, good.documents)
+
+
+def test_a_gap_may_follow_another_that_began_behind_the_last_line(tmp_path):
+    """Killed right after a reconnect: the journal knows the end of that gap, and no line behind it."""
+
+    def run(at: float, *batches: Batch) -> None:
+        journal = Journal(tmp_path)
+        session = journal.begin_session(at, "x", "k")
+        for batch in batches:
+            journal.commit(batch, session)
+        journal.close()
+
+    def faults(sql: str) -> list[str]:
+        with sqlite3.connect(tmp_path / FILE_NAME) as db:
+            db.execute(sql)
+        return books(read(tmp_path))
+
+    run(100.0, Batch("x", last_byte_at=101.0))
+    run(
+        110.0,
+        Batch("x", last_byte_at=110.5, gaps=[GapMark(111.0, "")]),
+        Batch("x", gaps=[GapMark(112.0, "the connection was cut"), GapMark(113.0, "")]),
+    )
+    run(120.0)
+    kept = read(tmp_path)
+    assert [gap[:3] for gap in kept.gaps] == [
+        (101.0, 111.0, KILLED), (112.0, 113.0, "the connection was cut"), (113.0, float("inf"), KILLED),
+    ]  # fmt: skip
+    assert kept.runs[1].last_byte_at == 110.5
+    assert books(kept) == []
+    assert any("does not begin at 110.5" in one for one in faults("UPDATE gaps SET start = 113.1 WHERE gap = 3"))
+    assert any("does not begin at 114" in one for one in faults("UPDATE sessions SET last_byte_at = 114.0"))
 
 
 def test_it_objects_to_a_document_that_is_gone(good):
