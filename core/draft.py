@@ -18,13 +18,12 @@ from core.connection import Line
 from core.crashpoint import Point
 from core.errors import Undecodable
 from core.journal import Batch, Deletion, Entry, GapMark, KeywordsMark, Mark, Rejected
-from core.opinion import GLANCED, SHOWN, Opinion, opinion_of, shown_of
+from core.opinion import SHOWN, Judge, Opinion, opinion_of, shown_of
 from core.post import Post
 from core.privacy import Privacy, Taken
 from core.query import Query
 from core.second import Second
 from core.snapshot import FeedRow, Verdict
-from core.sources.base import Glance
 from core.windows import Names
 
 QUARANTINE_REASON_LENGTH = 200
@@ -56,11 +55,9 @@ class _Unread(msgspec.Struct, frozen=True, gc=False):
 class _Eyes(msgspec.Struct, frozen=True):
     """How the lines of one batch are looked at."""
 
-    glance: Callable[[bytes], Glance | None]
-    lacks: Callable[[str], bool]
+    judge: Judge
     decode: Callable[[bytes], Taken]
     match: Callable[..., tuple[str, ...] | None]
-    match_rest: Callable[..., tuple[str, ...] | None]
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -128,11 +125,14 @@ class Drafter:
         """
         items, topic, own = begun.items, begun.topic, begun.own
         eyes = _Eyes(
-            crashpoint.after(Point.DECODED, self._privacy.glance()),
-            crashpoint.after(Point.MATCHED, topic.lacks),
+            Judge(
+                crashpoint.after(Point.DECODED, self._privacy.glance()),
+                crashpoint.after(Point.MATCHED, topic.lacks),
+                crashpoint.after(Point.MATCHED, topic.match_rest),
+                self._quoted,
+            ),
             crashpoint.after(Point.DECODED, self._privacy.take),
             crashpoint.after(Point.MATCHED, topic.match),
-            crashpoint.after(Point.MATCHED, topic.match_rest),
         )
         draft = Draft(Batch(self._source), len(items))
         self._judge(items[:own], eyes, draft, last_seq)
@@ -184,7 +184,9 @@ class Drafter:
         batch.delivered += 1
         if not backfilled:
             batch.last_byte_at = at if line.until is None else line.until
-        post: Post | Callable[[], Post]
+        post: Post | _Unread
+        if opinion is None:
+            opinion = eyes.judge(raw)
         if opinion is not None and (backfilled or self._bounds.passed(opinion.id, at)):
             post = _Unread(self._read, raw)
         elif (formed := self._form(line, eyes, batch)) is not None:
@@ -212,27 +214,21 @@ class Drafter:
             if matched is not None:
                 counts[1] += 1
 
-    def _form(
-        self, line: Line, eyes: _Eyes, batch: Batch
-    ) -> tuple[Opinion, Post | Callable[[], Post], bytes] | None:
+    def _form(self, line: Line, eyes: _Eyes, batch: Batch) -> tuple[Opinion, Post, bytes] | None:
         """An opinion of a line, its post, and what is to be kept of the line; None: nobody sees anything of it."""
-        raw, at, backfilled = line.raw, line.at, line.backfilled
-        seen = eyes.glance(raw) if len(raw) <= GLANCED else None
-        if seen is not None and eyes.lacks(seen.words) and (backfilled or self._bounds.passed(seen.id, at)):
-            return Opinion(seen.id), _Unread(self._read, raw), raw
+        raw, at = line.raw, line.at
         try:
-            taken = eyes.decode(raw) if seen is None else Taken(whole := seen.post(), whole, raw)
+            taken = eyes.decode(raw)
         except Undecodable as error:
             reason = str(error)[:QUARANTINE_REASON_LENGTH]
             batch.quarantined.append(Rejected("", at, reason, self._privacy.unreadable(raw)))
             return None
-        if not backfilled and (after := self._bounds.seen(taken.judged, at)) is not None:
+        if not line.backfilled and (after := self._bounds.seen(taken.judged, at)) is not None:
             batch.gaps.append(after)
         if taken.kept is None:
             self._count(batch)
             return None  # forgotten: it counts as filtered out
-        match = eyes.match if seen is None else eyes.match_rest
-        matched = match(taken.judged, quoted=self._quoted)
+        matched = eyes.match(taken.judged, quoted=self._quoted)
         shown = shown_of(taken.kept, taken.raw)
         return opinion_of(taken.kept, shown, matched), shown, taken.raw
 

@@ -43,18 +43,31 @@ def opinion_of(post: Post, shown: Post, matched: tuple[str, ...] | None) -> Opin
     return Opinion(post.id, matched, text_hash(post.text), names_of(shown))
 
 
-def opine(raw: bytes, glance: Callable[[bytes], Glance | None], topic: Query, *, quoted: bool) -> Opinion | None:
-    """The opinion of a line of which nothing is to be changed; None: it takes more than a glance to form one."""
-    try:
-        seen = glance(raw) if len(raw) <= GLANCED else None
-        if seen is None:
+class Judge(msgspec.Struct, frozen=True, gc=False):
+    """How lines are judged at a glance: what a source sees of one, and what a topic says of that."""
+
+    glance: Callable[[bytes], Glance | None]
+    lacks: Callable[[str], bool]
+    match_rest: Callable[..., tuple[str, ...] | None]
+    quoted: bool
+
+    @classmethod
+    def by(cls, topic: Query, glance: Callable[[bytes], Glance | None], *, quoted: bool) -> Judge:
+        """The judge by that topic."""
+        return cls(glance, topic.lacks, topic.match_rest, quoted)
+
+    def __call__(self, raw: bytes) -> Opinion | None:
+        """The opinion of a line of which nothing is to be changed; None: a glance is not enough to form one."""
+        try:
+            seen = self.glance(raw) if len(raw) <= GLANCED else None
+            if seen is None:
+                return None
+            if self.lacks(seen.words):
+                return Opinion(seen.id)
+            post = seen.post()
+        except Undecodable:
             return None
-        if topic.lacks(seen.words):
-            return Opinion(seen.id)
-        post = seen.post()
-    except Undecodable:
-        return None
-    return opinion_of(post, shown_of(post, raw), topic.match_rest(post, quoted=quoted))
+        return opinion_of(post, shown_of(post, raw), self.match_rest(post, quoted=self.quoted))
 
 
 def text_hash(text: str) -> int:

@@ -25,9 +25,8 @@ import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from itertools import count
 from typing import IO, TYPE_CHECKING, Literal
 
@@ -36,7 +35,7 @@ import msgspec
 from core import sources
 from core.collector import look_less_often
 from core.events import EventLog
-from core.opinion import GLANCED, Opinion, opine
+from core.opinion import GLANCED, Judge, Opinion
 from core.query import parse_topic
 from core.settings import ENV_PREFIX
 from core.snapshot import Level
@@ -212,14 +211,14 @@ def serve(file: int, memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     look_less_often()
     encode = msgspec.msgpack.Encoder().encode
-    judge: Callable[[bytes], Opinion | None] | None = None
+    judge: Judge | None = None
     with socket.socket(fileno=file) as connection, mmap.mmap(memory, _MEMORY) as room, suppress(OSError):
         for number in count():
             about, content = _receive(connection, room, _question(number))
             if about:
                 source, topic, quoted = msgspec.msgpack.decode(about)
                 glance = sources.glance(source)
-                judge = glance and partial(opine, glance=glance, topic=parse_topic(topic), quoted=quoted)
+                judge = glance and Judge.by(parse_topic(topic), glance, quoted=quoted)
             opinions = encode([*map(judge, content.split(b"\n"))] if judge else [])
             _send(connection, room, _answer(number), b"", opinions if len(opinions) <= ROOM else encode([]))
 

@@ -59,34 +59,35 @@ class Names(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def names_of(post: Post) -> Names:
     """The names in a post. Pure."""
-    runs = post.text.split()  # no word goes on beyond a space
-    words: list[tuple[str, ...] | None] = [*map(_known.get, runs)]
-    if None in words:
-        words = [_read(run) if known is None else known for run, known in zip(runs, words, strict=True)]
     tags = [f"#{tag.casefold()}" for tag in post.tags]
     return Names(
         tags if len(tags) < 2 else [*dict.fromkeys(tags)],
         [f"@{post.author.username}"] if post.author.username else [],
         [*dict.fromkeys(post.links)] if post.links else [],
         [post.lang] if post.lang else [],
-        [*dict.fromkeys(chain.from_iterable(words))],  # type: ignore[arg-type]
+        # No word goes on beyond a space.
+        [*dict.fromkeys(chain.from_iterable(map(_known.__getitem__, post.text.split())))],
     )
 
 
-# The words of runs of characters that were read: most of a text is what others have written too.
-_known: dict[str, tuple[str, ...]] = {}
+class _Known(dict[str, tuple[str, ...]]):
+    """The words that are counted in runs of characters without a space.
+
+    Those that were read are remembered: most of a text is what others have written too.
+    """
+
+    def __missing__(self, run: str) -> tuple[str, ...]:
+        # Folded, the capital i with a dot would be an i and a mark that is part of no word.
+        found = _PROSE.findall(run.replace("İ", "i").casefold())
+        words = tuple(word for word in found if word not in _SILENT)
+        if len(run) <= KNOWN_LENGTH:
+            if len(self) >= KNOWN:
+                self.clear()
+            self[run] = words
+        return words
 
 
-def _read(run: str) -> tuple[str, ...]:
-    """The words that are counted in a run of characters without a space."""
-    # Folded, the capital i with a dot would be an i and a mark that is part of no word.
-    found = _PROSE.findall(run.replace("İ", "i").casefold())
-    words = tuple(word for word in found if word not in _SILENT)
-    if len(run) <= KNOWN_LENGTH:
-        if len(_known) >= KNOWN:
-            _known.clear()
-        _known[run] = words
-    return words
+_known = _Known()
 
 
 class _Pane(msgspec.Struct):

@@ -19,8 +19,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
-from typing import Literal
+from operator import methodcaller
+from typing import Any, Generic, Literal, TypeVar
 
 from core.post import Post, RefKind
 from core.query.operators import answers_locally
@@ -56,6 +56,20 @@ _LINK_IN_TEXT = re.compile(r"https?://\S+")
 
 _NO_NAMES: frozenset[str] = frozenset()
 
+T = TypeVar("T")
+
+
+class _once(Generic[T]):
+    """functools.cached_property without its lock, which costs more than most of what a View holds."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self._name = compute.__name__
+
+    def __get__(self, view: Any, _: type) -> T:
+        value = view.__dict__[self._name] = self._compute(view)
+        return value
+
 
 def _texts_of(post: Post, quoted: bool) -> tuple[str, ...]:
     return (post.text, post.quoted_text) if quoted and post.quoted_text else (post.text,)
@@ -74,7 +88,7 @@ class View:
         self._whole = whole  # all segments in lines, as they were written
         self._low = lowered(whole)
 
-    @cached_property
+    @_once
     def normal(self) -> str:
         """All segments in lines."""
         return normalise(self._whole)
@@ -84,7 +98,7 @@ class View:
         """The parts of the post that hold words; no phrase goes from one into the next."""
         return _segments(self.post, self._texts)
 
-    @cached_property
+    @_once
     def words(self) -> frozenset[str]:
         """Every word of every segment."""
         return frozenset(words(self.normal))
@@ -109,32 +123,32 @@ class View:
         """The units of each segment."""
         return (units(normalise(segment)) for segment in self.segments)
 
-    @cached_property
+    @_once
     def sequence(self) -> str:
         """Every unit of every segment in order, BETWEEN them."""
         return sequence(unit.text for segment in self.units() for unit in (*segment, Unit("", 0, 0)))
 
-    @cached_property
+    @_once
     def tags(self) -> frozenset[str]:
         """The names of the tags."""
         return frozenset(map(normalise, self.post.tags)) if self.post.tags else _NO_NAMES
 
-    @cached_property
+    @_once
     def mentions(self) -> frozenset[str]:
         """The names of those mentioned."""
         return frozenset(map(normalise, self.post.mentions))
 
-    @cached_property
+    @_once
     def authors(self) -> frozenset[str]:
         """The author's name and id."""
         return frozenset((normalise(self.post.author.username), self.post.author.id)) - {""}
 
-    @cached_property
+    @_once
     def cashtags(self) -> frozenset[str]:
         """The cashtags that stand in the text."""
         return frozenset(name for text in self._texts for name in _CASHTAG.findall(normalise(text)))
 
-    @cached_property
+    @_once
     def links(self) -> str:
         """The words of the post's links and of the addresses in its text, a border between two links."""
         written = (link for text in self._texts for link in _LINK_IN_TEXT.findall(normalise(text)))
@@ -146,7 +160,7 @@ class View:
 class PlainView(View):
     """The same without any short cut: everything is taken from the tokens."""
 
-    @cached_property
+    @_once
     def words(self) -> frozenset[str]:
         """Every word of every segment, from the tokens."""
         return frozenset(unit.text for segment in self.units() for unit in segment)
@@ -278,8 +292,11 @@ def _any(alternatives: list[tuple[tuple[Table, str] | None, Test]]) -> Test:
         few = [one for _, one in alternatives]
 
         def try_all(view: View) -> Hits:
-            matched = [found for one in few if (found := one(view)) is not None]
-            return _NOTHING.union(*matched) if matched else None
+            hits: Hits = None
+            for one in few:
+                if (found := one(view)) is not None:
+                    hits = found if hits is None else hits | found
+            return hits
 
         return try_all
     tables: dict[Table, dict[str, list[Test]]] = {}
@@ -354,8 +371,7 @@ def _needles(node: Node) -> tuple[str, ...] | None:
 def _decide_words(term: Words) -> Callable[[View], bool]:
     wanted = term.parts
     if len(wanted) == 1 and words(wanted[0]):
-        word = wanted[0]
-        return lambda view: view.has_word(word)
+        return methodcaller("has_word", wanted[0])
     needed = frozenset(_word_parts(term))
     pictures = [part for part in wanted if not words(part)]
 

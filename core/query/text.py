@@ -108,8 +108,10 @@ def words_in(needles: Sequence[bytes], *, at_once: bool) -> Sieve:
         return lambda low: not table.isdisjoint(_ASCII_RUN.findall(low))
     # The word comes first: it is what `re` can look for fast.
     whole = re.compile(b"|".join(rb"%b(?![a-z0-9_])(?<![a-z0-9_]%b)" % (needle, needle) for needle in needles))
-    part = parts_in(needles)
-    return lambda low: part(low) and whole.search(low) is not None
+    search = whole.search
+    if len(needles) == 1:
+        return lambda low, needle=needles[0]: needle in low and search(low) is not None  # type: ignore[misc]
+    return lambda low: any(map(low.__contains__, needles)) and search(low) is not None
 
 
 def lowered(text: str) -> bytes:
@@ -143,8 +145,7 @@ def surely_lacks(text: str, sieve: Sieve) -> bool:
     low = lowered(text)
     if sieve(low):
         return False
-    rest = _beyond_ascii(low)
-    if not rest or _ODD.search(rest) is None:
+    if text.isascii() or _ODD.search(rest := _beyond_ascii(low)) is None:
         return True
     return _BECOMES_ASCII.search(rest) is None and not _hides_in_ascii(text, set(_UNSEEN_ONE.findall(rest)))
 

@@ -11,7 +11,7 @@ from core.bounds import Bounds
 from core.connection import Line
 from core.draft import Drafter
 from core.journal import AfterMark, Entry, GapMark, Tombstones
-from core.opinion import GLANCED, Opinion, opine, text_hash
+from core.opinion import GLANCED, Judge, Opinion, text_hash
 from core.privacy import Privacy
 from core.query import LONGEST_POST, parse_topic
 from core.snapshot import Verdict
@@ -209,10 +209,10 @@ def test_the_next_draft_can_begin_when_the_other_has_answered():
 
 
 def test_an_opinion_takes_no_more_than_a_glance():
-    look, topic = glance("x"), parse_topic("music")
-    assert opine(line("1", "jazz", size=GLANCED).raw, look, topic, quoted=False) == Opinion("1")
-    assert opine(line("1", "jazz", size=GLANCED + 1).raw, look, topic, quoted=False) is None
-    assert opine(b"", look, topic, quoted=False) is None
+    judge = Judge.by(parse_topic("music"), glance("x"), quoted=False)
+    assert judge(line("1", "jazz", size=GLANCED).raw) == Opinion("1")
+    assert judge(line("1", "jazz", size=GLANCED + 1).raw) is None
+    assert judge(b"") is None
 
 
 def test_an_opinion_heeds_a_quoted_text_when_it_is_to():
@@ -220,5 +220,5 @@ def test_an_opinion_heeds_a_quoted_text_when_it_is_to():
     references = [{"type": "quoted", "id": "2"}]
     data = {"id": "1", "text": "jazz", "referenced_tweets": references}
     raw = json.dumps({"data": data, "includes": {"tweets": [quoted]}}).encode()
-    opinions = [opine(raw, glance("x"), parse_topic("music"), quoted=heeded) for heeded in (False, True)]
+    opinions = [Judge.by(parse_topic("music"), glance("x"), quoted=heeded)(raw) for heeded in (False, True)]
     assert [one.matched for one in opinions if one] == [None, ("music",)]

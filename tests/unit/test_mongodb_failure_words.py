@@ -18,7 +18,7 @@ from pymongo.errors import (
 )
 
 from core.errors import StoreRefused, Unavailable
-from core.sinks.mongodb_failure import duplicate_indexes, explain
+from core.sinks.mongodb_failure import duplicate_indexes, explain, takes_doubles
 from tests.unit.test_mongodb_failure import ATLAS, HANDSHAKE, PLAIN, UNTRUSTED, bulk, dns
 
 WORDS: list[tuple[Exception, Any, StoreRefused | Unavailable]] = [
@@ -214,3 +214,12 @@ def test_a_duplicate_of_another_key_counts_nothing_whatever_else_is_one():
     )
     with pytest.raises(StoreRefused, match="unique index on text"):
         duplicate_indexes(error, PLAIN)
+
+
+def test_a_collection_that_would_take_a_post_twice():
+    assert str(takes_doubles("posts", PLAIN)) == (
+        "the collection tweets.posts at db.example.net has no index on _id and would take a post twice: it is a "
+        "time-series collection, or the server (FerretDB) was killed while it made the collection. Drop it if nothing "
+        "in it is needed (db.posts.drop()), or name another one with mongodb.collection. The journal holds the posts "
+        "meanwhile."
+    )

@@ -14,7 +14,7 @@ import pytest
 from core import second
 from core.clock import SystemClock
 from core.events import EventLog
-from core.opinion import GLANCED, opine
+from core.opinion import GLANCED, Judge
 from core.query import parse_topic
 from core.second import BEHIND, FEW, Second
 from core.snapshot import Level
@@ -37,7 +37,7 @@ POSTS = [post(number, "music 🎵 of it" if number % 3 == 0 else "nothing") for 
 
 
 def plain(lines, topic=TOPIC):
-    return [opine(line, GLANCE, parse_topic(topic), quoted=False) for line in lines]
+    return [*map(Judge.by(parse_topic(topic), GLANCE, quoted=False), lines)]
 
 
 class Desk:

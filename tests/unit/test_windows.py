@@ -136,7 +136,7 @@ def test_the_words_of_a_text_are_those_of_its_runs(text):
 
 
 def test_what_is_remembered_is_bounded(monkeypatch):
-    monkeypatch.setattr(windows, "_known", {})
+    monkeypatch.setattr(windows, "_known", windows._Known())
     monkeypatch.setattr(windows, "KNOWN", 3)
     long = "b" * windows.KNOWN_LENGTH
     assert names_of(post(text=f"aa, {long} {long}b the")).words == ["aa", long, f"{long}b"]

@@ -87,6 +87,9 @@ class _Includes(msgspec.Struct, gc=False):
     tweets: list[_Tweet] | None = None
 
 
+_NOTHING = _Includes()
+
+
 class _Item(msgspec.Struct, gc=False):
     data: _Tweet | None = None
     includes: _Includes | None = None
@@ -115,7 +118,7 @@ def decode(raw: bytes) -> Post:
     id = _id(tweet.id)
     if not id:
         raise Undecodable("the post has no id, or one that is too long")
-    return _post(id, tweet, item.includes or _Includes())
+    return _post(id, _text(tweet), tweet, item.includes or _NOTHING)
 
 
 def _read(raw: bytes) -> _Item | None:
@@ -132,12 +135,13 @@ class _Glance(msgspec.Struct, gc=False):
     """See Glance of the contract."""
 
     id: str
+    text: str
     words: str
     tweet: _Tweet
     includes: _Includes | None
 
     def post(self) -> Post:
-        return _post(self.id, self.tweet, self.includes or _Includes())
+        return _post(self.id, self.text, self.tweet, self.includes or _NOTHING)
 
 
 def glance(raw: bytes) -> _Glance | None:
@@ -154,10 +158,10 @@ def glance(raw: bytes) -> _Glance | None:
         told = [text]
         _add_marked(told, tweet, text)
         for other in (includes.tweets if includes is not None else None) or ():
-            told.append(text := _text(other))
-            _add_marked(told, other, text)
+            told.append(its_text := _text(other))
+            _add_marked(told, other, its_text)
         words = "\n".join(told)
-    return _Glance(id, words, tweet, includes)
+    return _Glance(id, text, words, tweet, includes)
 
 
 def _add_marked(told: list[str], tweet: _Tweet, text: str) -> None:
@@ -192,17 +196,16 @@ def matching_rules(raw: bytes) -> list[str]:
         return []
 
 
-def _post(id: str, tweet: _Tweet, includes: _Includes) -> Post:
+def _post(id: str, text: str, tweet: _Tweet, includes: _Includes) -> Post:
     refs = _refs(tweet)
     others = {_id(other.id): other for other in includes.tweets or ()} if refs else {}
     told = tweet  # the post whose words these are: a retweet's are the original's
     quoting = refs
     for ref in refs:
         if ref.kind == "retweeted" and (original := others.get(ref.id)) is not None and _text(original):
-            told = original
+            told, text = original, _text(original)
             quoting = refs + _refs(original)
             break
-    text = _text(told)
     if not text:
         raise Undecodable("the post has no text")
     tags, mentions, links = _words(told, text)
@@ -210,7 +213,7 @@ def _post(id: str, tweet: _Tweet, includes: _Includes) -> Post:
         outer = (item.username for item in tweet.entities.mentions or ())
         mentions = tuple(dict.fromkeys([*filter(None, outer), *mentions]))
     first = _id(tweet.edit_history_tweet_ids[0]) if tweet.edit_history_tweet_ids else ""
-    quoted = next((others.get(ref.id) for ref in quoting if ref.kind == "quoted"), None)
+    quoted = next((others.get(ref.id) for ref in quoting if ref.kind == "quoted"), None) if quoting else None
     return Post(
         source=SOURCE,
         id=id,
