@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -252,12 +252,16 @@ class Delivery:
         )
 
     def _settle(self, rows: list[Row], outcomes: list[Outcome]) -> None:
+        counted = Counter(
+            (row.seq >= self._first_of_run, row.source, outcome)
+            for row, outcome in zip(rows, outcomes, strict=True)
+        )
         run: dict[str, Settled] = {}
         earlier: dict[str, Settled] = {}
-        for row, outcome in zip(rows, outcomes, strict=True):
-            counts = run if row.seq >= self._first_of_run else earlier
-            one = Settled(stored=1) if outcome is Outcome.STORED else Settled(duplicate=1)
-            counts[row.source] = counts.get(row.source, Settled()) + one
+        for (of_run, source, outcome), count in counted.items():
+            counts = run if of_run else earlier
+            one = Settled(stored=count) if outcome is Outcome.STORED else Settled(duplicate=count)
+            counts[source] = counts.get(source, Settled()) + one
         both = {source: run.get(source, Settled()) + earlier.get(source, Settled()) for source in {*run, *earlier}}
         self._journal.settle(self._sink.target, rows[-1].seq, both)
         crashpoint.reach(Point.CURSOR_MOVED)

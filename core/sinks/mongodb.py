@@ -23,6 +23,7 @@ import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient, ReadPreference
 from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from core.errors import Unavailable
@@ -45,6 +46,7 @@ INDEXES = (
     IndexModel([("capture", ASCENDING), ("seq", ASCENDING)]),  # not unique: only _id decides what a duplicate is
 )
 INDEX_EXISTS = (85, 86)  # an index of that name or those fields, made by somebody else: good enough
+COLLECTION_EXISTS = 48
 
 KEYS_AT_ONCE = 1000
 FORGET_FIELDS = ("id", "capture", "author.id", "edit_of", "refs")
@@ -178,14 +180,13 @@ class MongodbSink:
     def _connect(self) -> None:
         client: MongoClient[Any] = MongoClient(self._address.url, connect=False, **self._options)
         try:
-            client.admin.command("ping")
-            posts = client.get_default_database(self._address.database)[self._settings.collection]
-            for index in INDEXES:
-                try:
-                    posts.create_indexes([index])
-                except OperationFailure as error:
-                    if error.code not in INDEX_EXISTS:
-                        raise
+            build = client.admin.command("buildInfo")
+            database = client.get_default_database(self._address.database)
+            posts = database[self._settings.collection]
+            if "ferretdbVersion" in build:
+                _create(database, self._settings.collection)
+            else:
+                make_indexes(posts)
             if not any(list(index["key"]) == ["_id"] for index in posts.list_indexes()):
                 raise takes_doubles(self._settings.collection, self._address)
         except (PyMongoError, OSError) as error:
@@ -302,6 +303,29 @@ class MongodbSink:
         thread = threading.Thread(target=goodbye, name="mongodb-close", daemon=True)
         thread.start()
         thread.join(CLOSE_GRACE)
+
+
+def _create(database: Database[Any], collection: str) -> None:
+    """Create the collection, without indexes of ours.
+
+    FerretDB 1 uses no index but the one on _id, and reads the whole collection for every other question. Six more
+    are a third of what a document costs it.
+    """
+    try:
+        database.create_collection(collection, check_exists=False)
+    except OperationFailure as error:
+        if error.code != COLLECTION_EXISTS:
+            raise
+
+
+def make_indexes(posts: Collection[Any]) -> None:
+    """Create the indexes that are missing, and with the first of them the collection."""
+    for index in INDEXES:
+        try:
+            posts.create_indexes([index])
+        except OperationFailure as error:
+            if error.code not in INDEX_EXISTS:
+                raise
 
 
 def _parts_of(keys: Sequence[str]) -> Iterator[list[str]]:

@@ -237,14 +237,14 @@ def test_down_at_the_start(server, tmp_path, ids):
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        (proxy.refuse(13, "not authorized on db to execute command createIndexes"), "readWrite"),
+        (proxy.refuse(13, "not authorized on db to execute command create"), "readWrite"),
         (proxy.refuse(18, "Authentication failed."), "password"),
         (proxy.refuse(73, "Invalid namespace specified"), "mongodb.collection"),
     ],
 )
 def test_a_refusal_at_the_start_ends_the_capture_and_the_journal_has_what_came(server, tmp_path, act, words):
     between, address, _ = server
-    between.spoil(act, command="createIndexes")
+    between.spoil(act, command="create")
     with Simulator(options()) as sim:
         run = Run(sim, tmp_path / "data", address)
         assert run.capture.ended.wait(120)

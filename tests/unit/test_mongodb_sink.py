@@ -43,6 +43,7 @@ class Server:
         self.clients: list[Client] = []
         self.seen: list[Any] = []  # what the driver's monitors met
         self.patience: list[float] = []
+        self.build: dict[str, Any] = {"version": "7.0.1"}
         self.indexes: list[dict[str, Any]] = [{"tags": 1, "_id": 1}, {"_id": 1}]  # their keys
         self.before: dict[str, Any] = {}  # called at the begin of a call of that name
 
@@ -99,10 +100,14 @@ class Posts:
 class Client:
     def __init__(self, server: Server, url: str, options: dict[str, Any]) -> None:
         self.server, self.url, self.options = server, url, options
-        self.admin = SimpleNamespace(command=server.called)
+        self.admin = SimpleNamespace(command=self.command)
         self.closed = 0
         errors = {place: SimpleNamespace(error=error) for place, error in enumerate(server.seen)}
         self.topology_description = SimpleNamespace(server_descriptions=lambda: errors)
+
+    def command(self, words):
+        self.server.called(words)
+        return self.server.build
 
     def get_default_database(self, name):
         server = self.server
@@ -110,6 +115,9 @@ class Client:
         class Database:
             def __getitem__(self, collection):
                 return Posts(server, f"{name}.{collection}")
+
+            def create_collection(self, collection, **options):
+                server.called("create_collection", f"{name}.{collection}", options)
 
             def get_collection(self, collection, read_preference):
                 return Posts(server, f"{name}.{collection} at the {read_preference.mongos_mode}")
@@ -182,7 +190,7 @@ def test_opening_makes_each_index_by_itself(server):
     sink = sink_of()
     sink.open()
     made = [("create_indexes", "tweets.seen", index) for index in INDEXES]
-    assert server.calls == [("ping",), *made, ("list_indexes", "tweets.seen")]
+    assert server.calls == [("buildInfo",), *made, ("list_indexes", "tweets.seen")]
     assert (sink.name, sink.target, repr(sink)) == ("mongodb", "h/tweets.seen", "MongodbSink(h/tweets.seen)")
 
 
@@ -194,6 +202,18 @@ def test_an_index_that_somebody_else_made_is_good_enough_and_any_other_failure_i
     with pytest.raises(StoreRefused, match="may not write"):
         sink_of().open()
     assert [client.closed for client in server.clients] == [0, 1]
+
+
+def test_ferretdb_which_uses_no_index_gets_none(server):
+    server.build = {"version": "7.0.42", "ferretdbVersion": "v1.24.0"}
+    sink = sink_of()
+    sink.open()
+    made = ("create_collection", "tweets.seen", {"check_exists": False})
+    assert server.calls == [("buildInfo",), made, ("list_indexes", "tweets.seen")]
+    server.faults["create_collection"] = [OperationFailure("there", 48), OperationFailure("not authorized", 13)]
+    sink.open()
+    with pytest.raises(StoreRefused, match="may not write"):
+        sink.open()
 
 
 def test_a_collection_that_would_take_a_post_twice_is_not_written_to(server):
@@ -279,7 +299,7 @@ def test_a_failure_is_told_by_what_the_monitors_met(server):
     server.seen = [None, AutoReconnect("h: [Errno 111] Connection refused")]
     failure = ServerSelectionTimeoutError("something, Timeout: 5s")
     sink = sink_of()
-    server.faults["ping"] = [failure]
+    server.faults["buildInfo"] = [failure]
     with pytest.raises(Unavailable, match="does not listen"):
         sink.open()
     assert server.clients[0].closed == 1
@@ -302,14 +322,14 @@ def test_a_name_that_was_found_once_is_no_typing_error(server):
         return error
 
     sink = sink_of("mongodb+srv://c0.ab1.mongodb.net/tweets")
-    server.faults["ping"] = [unknown(), None, unknown()]
+    server.faults["buildInfo"] = [unknown(), None, unknown()]
     with pytest.raises(StoreRefused):
         sink.open()
     sink.open()
     with pytest.raises(Unavailable):
         sink.open()
     server.faults["insert_many"] = [unknown()]
-    server.faults["ping"] = []
+    server.faults["buildInfo"] = []
     sink.open()
     for ask in (lambda: put(sink, [make_row(1)]), lambda: sink.holds("x", ["1"], [])):
         server.faults |= {"insert_many": [unknown()], "ping tweets.seen at the primary": [unknown()]}
@@ -440,7 +460,7 @@ def test_closing_ends_a_write_that_a_server_holds_and_the_thread_is_left_behind(
 
 def test_a_connection_that_comes_about_behind_the_end_is_let_go_of(server, hang):
     entered = threading.Event()
-    server.before["ping"] = lambda: entered.set() or hang.wait(PATIENCE)
+    server.before["buildInfo"] = lambda: entered.set() or hang.wait(PATIENCE)
     sink = sink_of()
     thread, told = waiting(sink.open)
     assert entered.wait(PATIENCE)
