@@ -51,7 +51,7 @@ def main() -> int:
         stages.ask(quick=quick),
         stages.ask_terms(quick=quick),
         start.ask(repetitions=3 if quick else 10, idle_seconds=5 if quick else 30 * scale),
-        screen.ask(seconds=10 if quick else 60 * scale),
+        screen.ask(seconds=10 if quick else 60 * scale, repetitions=repetitions),
         curves.ask_rates(seconds=5 if quick else 20 * scale),
         curves.ask_payloads(seconds=5 if quick else 20 * scale),
         curves.ask_viewers(seconds=5 if quick else 20 * scale),
