@@ -31,7 +31,7 @@ from core.settings import MongodbSettings, Settings
 from core.sinks.base import Outcome, StoredRow
 from core.sinks.mongodb_address import Address, parse_address
 from core.sinks.mongodb_document import encode
-from core.sinks.mongodb_failure import duplicate_indexes, explain, takes_doubles
+from core.sinks.mongodb_failure import Failure, duplicate_indexes, explain, takes_doubles
 
 # What one insert may weigh. A slow line gets 2 MiB through within the timeout, and what went through stays:
 # a batch of large posts that never fits into one timeout would otherwise be sent for ever.
@@ -179,6 +179,7 @@ class MongodbSink:
 
     def _connect(self) -> None:
         client: MongoClient[Any] = MongoClient(self._address.url, connect=False, **self._options)
+        failure: Failure | None = None
         try:
             build = client.admin.command("buildInfo")
             database = client.get_default_database(self._address.database)
@@ -188,14 +189,12 @@ class MongodbSink:
             else:
                 make_indexes(posts)
             if not any(list(index["key"]) == ["_id"] for index in posts.list_indexes()):
-                raise takes_doubles(self._settings.collection, self._address)
+                failure = takes_doubles(self._settings.collection, self._address)
         except (PyMongoError, OSError) as error:
             failure = explain(error, self._address, _seen(client), known=self._known)
+        if failure is not None:
             client.close()
-            raise failure from None
-        except Unavailable:
-            client.close()
-            raise
+            raise failure
         with self._lock:
             if not self._closed:
                 self._client = client

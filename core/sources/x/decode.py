@@ -202,8 +202,8 @@ def _post(id: str, text: str, tweet: _Tweet, includes: _Includes) -> Post:
     told = tweet  # the post whose words these are: a retweet's are the original's
     quoting = refs
     for ref in refs:
-        if ref.kind == "retweeted" and (original := others.get(ref.id)) is not None and _text(original):
-            told, text = original, _text(original)
+        if ref.kind == "retweeted" and (original := others.get(ref.id)) and (its_text := _text(original)):
+            told, text = original, its_text
             quoting = refs + _refs(original)
             break
     if not text:
