@@ -1,8 +1,9 @@
 """A batch in the making: the lines of the queue become posts and verdicts, and nothing is durable yet.
 
 Most posts are not about the topic, and a glance at their words tells so: Query.lacks promises never to be wrong.
-Such a post is counted like any other, and is decoded only if somebody looks at its row. Every other line goes the
-plain way, decoded and matched; without a glance all of them do, with the same result.
+Such a post is counted like any other. One that may be about it is decoded and matched by the same judge, here or
+in the second process (opinion.py). Both are decoded once more if somebody looks at their row. A line for which a
+glance is not enough goes the plain way; without a glance all of them do, with the same result.
 """
 
 from __future__ import annotations
