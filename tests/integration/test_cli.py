@@ -89,6 +89,8 @@ def test_the_demo_shows_the_main_job_without_a_terminal(capsys):
     said = capsys.readouterr()
     assert json.loads(said.out)["run"]["consumed"] == 50
     assert "connected" in said.err
+    # One that comes behind the end must not change its exit code.
+    assert {signal.getsignal(number) for number in ENDING_SIGNALS} == {signal.SIG_IGN}
 
 
 def test_simulate_serves_for_as_long_as_it_is_told(capsys):
