@@ -38,9 +38,9 @@ class Point(StrEnum):
     BEFORE_TRANSACTION = "before-transaction"  # the batch is complete
     IN_TRANSACTION = "in-transaction"  # the posts are inserted, the counters are not
     BEFORE_COMMIT = "before-commit"  # all is written, nothing is committed
-    COMMITTED = "committed"  # durable, and not counted
-    COUNTED = "counted"  # counted, and not shown
-    SHOWN = "shown"
+    COMMITTED = "committed"  # durable, and not shown
+    SHOWN = "shown"  # shown, and not counted
+    COUNTED = "counted"
     # a sink
     SINK_READ = "sink-read"  # rows were read for it
     SINK_WRITTEN = "sink-written"  # it has them, its cursor does not say so

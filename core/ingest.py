@@ -1,7 +1,7 @@
 """The writer: lines from the queue become posts, verdicts, and one durable transaction a batch.
 
-Runs in one thread. Order matters and is always the same: decode, match (draft.py), commit, and only then count and
-show; so nothing is ever shown or counted that a crash could take back. While the journal cannot be written, the
+Runs in one thread. Order matters and is always the same: decode, match (draft.py), commit, and only then show and
+count; so nothing is ever shown or counted that a crash could take back. While the journal cannot be written, the
 batch stays in hand and is tried again before another one is taken.
 """
 
@@ -159,6 +159,10 @@ class Ingest:
         self.marked = self.marked or bool(batch.gaps)
         if any(isinstance(mark, PageMark) for mark in batch.gaps):
             self.on_page()
+        # What is counted is shown already: whoever reads the counters first and then the rows misses none of them.
+        if draft.rows:
+            self._show(draft, fresh)
+            crashpoint.reach(Point.SHOWN)
         if batch.delivered:
             self._ledger.committed(
                 self._source,
@@ -174,9 +178,6 @@ class Ingest:
             if inserted:
                 self.committed_seq = self._journal.last_seq()
         crashpoint.reach(Point.COUNTED)
-        if draft.rows:
-            self._show(draft, fresh)
-            crashpoint.reach(Point.SHOWN)
 
     def _show(self, draft: Draft, fresh: list[bool]) -> None:
         """Hand the batch to the feed and the rates, now that it is durable."""

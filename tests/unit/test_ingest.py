@@ -105,6 +105,14 @@ def test_a_batch_is_judged_counted_and_shown_in_its_order(desk):
     assert desk.ingest.batches == 2
 
 
+def test_what_is_counted_is_shown_already(desk, monkeypatch):
+    shown = []
+    count = desk.ledger.committed
+    monkeypatch.setattr(desk.ledger, "committed", lambda *args: (shown.append(desk.shown()), count(*args)))
+    desk.hear("1 music", "2 jazz").step()
+    assert shown == [[("1", Verdict.MATCHED), ("2", Verdict.FILTERED)]]
+
+
 def test_rows_of_the_journal_hold_the_line_as_it_came(desk):
     desk.hear("7 music é", at=NOW + 1.5).step()
     desk.hear("8 old music", at=NOW + 2, backfilled=True).step()
