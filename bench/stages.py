@@ -175,7 +175,7 @@ def _committed(drafts: Sequence[Draft]) -> tuple[float, float]:
             journal.commit(draft.batch, session)
         committed = time.process_time()
         for draft in drafts:
-            window.add_all([(names, 0.0) for names in draft.names])
+            window.add_all([(names, 0.0) for names in draft.names if names is not None])
     return committed - began, time.process_time() - committed
 
 

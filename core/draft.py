@@ -19,13 +19,13 @@ from core.connection import Line
 from core.crashpoint import Point
 from core.errors import Undecodable
 from core.journal import Batch, Deletion, Entry, GapMark, KeywordsMark, Mark, Rejected
-from core.opinion import SHOWN, Judge, Opinion, opinion_of, shown_of
+from core.opinion import SHOWN, Answer, Judge, Opinion, opinion_of, shown_of
 from core.post import Post
 from core.privacy import Privacy, Taken
 from core.query import Query
 from core.second import Second
 from core.snapshot import FeedRow, Verdict
-from core.windows import Names
+from core.windows import SLIDE, Counts, Names
 
 QUARANTINE_REASON_LENGTH = 200
 FILTERED, MATCHED = Verdict.FILTERED, Verdict.MATCHED  # looked up once, not for each post
@@ -38,7 +38,10 @@ class Draft(msgspec.Struct):
     taken: int = 0  # items of the queue
     rows: list[FeedRow] = []
     matched: list[int] = []  # the places of the batch's entries in `rows`
-    names: list[Names] = []  # that a window counts of each of them
+    names: list[
+        Names | None
+    ] = []  # that a window counts of each of them; None: they are in `counts`, if there are any
+    counts: Counts | None = None
     # By the second of their arrival: posts of the stream that were consumed, and of these the ones that matched.
     seconds: dict[int, list[int]] = {}
 
@@ -137,13 +140,15 @@ class Drafter:
         )
         draft = Draft(Batch(self._source), len(items))
         self._judge(items[:own], eyes, draft, last_seq)
-        opinions: Sequence[Opinion | None] = ()
+        answer: Answer | None = None
         if self._second is not None and own < len(items):
-            opinions = self._second.answer()
+            answer = self._second.answer()
         then()
-        if self._privacy.intervenes:  # since a moment ago: then only a whole look will do
-            opinions = ()
-        self._judge(items[own:], eyes, draft, last_seq, opinions)
+        if answer is None or self._privacy.intervenes:  # since a moment ago: then only a whole look will do
+            self._judge(items[own:], eyes, draft, last_seq)
+        else:
+            self._judge(items[own:], eyes, draft, last_seq, answer.opinions)
+            draft.counts = _counted(draft, answer.counts)
         draft.batch.last_id = self._bounds.newest
         for second, (consumed, matched) in draft.seconds.items():
             minute = second // 60 * 60
@@ -197,7 +202,7 @@ class Drafter:
         matched = opinion.matched
         if matched is not None and not self._wanted(line.raw):
             matched = None
-        if matched is not None and opinion.names is not None:
+        if matched is not None:
             batch.entries.append(Entry(opinion.id, at, opinion.text_hash, matched, backfilled, raw))
             draft.matched.append(len(rows))
             draft.names.append(opinion.names)
@@ -252,3 +257,11 @@ class Drafter:
             batch.deletions.append(self._privacy.deletion(mark))
             return
         batch.gaps.append(mark)
+
+
+def _counted(draft: Draft, counts: Counts) -> Counts | None:
+    """These counts, if they are of posts of the draft alone, which all came over the connection, in one pane."""
+    streamed = sum(consumed for consumed, _ in draft.seconds.values())
+    panes = {second // SLIDE for second in draft.seconds}
+    is_so = draft.names.count(None) == counts.posts and streamed == draft.batch.consumed and len(panes) == 1
+    return counts if is_so else None

@@ -25,8 +25,8 @@ from core.query import Query
 from core.rates import RateHistory
 from core.second import DEPTH, Second
 from core.settings import Settings
-from core.snapshot import Verdict
-from core.windows import Windows
+from core.snapshot import FeedRow, Verdict
+from core.windows import Windows, names_of
 
 TICK = 0.25  # seconds between two looks at the time when no line comes
 # A batch waits for more lines this many times as long as the last commit took: so a fast disk makes posts durable
@@ -183,13 +183,21 @@ class Ingest:
         """Hand the batch to the feed and the rates, now that it is durable."""
         rows = draft.rows
         arrivals = []
+        together: list[FeedRow] = []  # new ones, whose names were counted together
+        repeated: list[FeedRow] = []  # and others
         for place, names, new in zip(draft.matched, draft.names, fresh, strict=True):
             row = rows[place]
-            if new:
-                made = row.post.created_at if row.backfilled else None
-                arrivals.append((names, row.received_at if made is None else made.timestamp()))
-            else:
+            if not new:
                 rows[place] = row.but(verdict=Verdict.DUPLICATE)
+            if names is None:
+                (together if new else repeated).append(row)
+            elif new:
+                arrivals.append((names, _arrived(row)))
+        counts = draft.counts
+        if counts is not None and repeated:
+            counts = counts.without(names_of(row.post) for row in repeated)
+        if counts is None or not self._windows.add_counts(counts, rows[-1].received_at):
+            arrivals += [(names_of(row.post), _arrived(row)) for row in together]
         self._windows.add_all(arrivals)
         for second, (consumed, matched) in draft.seconds.items():
             self._rates.add(second, consumed, matched)
@@ -197,3 +205,9 @@ class Ingest:
         if not newest.backfilled and (made := newest.post.created_at) is not None:
             self._connection.lag = newest.received_at - made.timestamp()
         self._feed.extend(rows)
+
+
+def _arrived(row: FeedRow) -> float:
+    """When the post of a row came; one that was fetched afterwards would have come when it was made."""
+    made = row.post.created_at if row.backfilled else None
+    return row.received_at if made is None else made.timestamp()

@@ -6,7 +6,7 @@ is made of it depends on what came before, and is the writer's part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
 import msgspec
@@ -15,19 +15,26 @@ from core.errors import Undecodable
 from core.post import Post
 from core.query import Query
 from core.sources.base import Glance
-from core.windows import Names, names_of
+from core.windows import Counts, Names, names_of
 
 GLANCED = 16_000  # bytes of a line that may be refused at a glance; a row keeps it in the place of its post
 SHOWN = 30_000  # characters of a post that a front end gets to show: the longest of X whole, no monster of 5 MB
 
 
-class Opinion(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Opinion(msgspec.Struct, array_like=True, gc=False):
     """Of one line that is a post."""
 
     id: str
     matched: tuple[str, ...] | None = None  # the topic's terms that matched; None: not about the topic
     text_hash: int = 0  # of a post about the topic, like what follows
-    names: Names | None = None
+    names: Names | None = None  # None also when they are counted with those of others
+
+
+class Answer(msgspec.Struct, array_like=True, gc=False):
+    """The opinions of some lines, None where none could be formed; `counts` holds the names of all of them."""
+
+    opinions: list[Opinion | None]
+    counts: Counts
 
 
 def shown_of(post: Post, raw: bytes) -> Post:
@@ -68,6 +75,17 @@ class Judge(msgspec.Struct, frozen=True, gc=False):
         except Undecodable:
             return None
         return opinion_of(post, shown_of(post, raw), self.match_rest(post, quoted=self.quoted))
+
+
+def think(judge: Judge, lines: Iterable[bytes]) -> Answer:
+    """What that judge says of these lines together."""
+    opinions = [*map(judge, lines)]
+    names = []
+    for opinion in opinions:
+        if opinion is not None and opinion.names is not None:
+            names.append(opinion.names)
+            opinion.names = None
+    return Answer(opinions, Counts.of(names))
 
 
 def text_hash(text: str) -> int:

@@ -35,7 +35,7 @@ import msgspec
 from core import sources
 from core.collector import look_less_often
 from core.events import EventLog
-from core.opinion import GLANCED, Judge, Opinion
+from core.opinion import GLANCED, Answer, Judge, think
 from core.query import parse_topic
 from core.settings import ENV_PREFIX
 from core.snapshot import Level
@@ -55,7 +55,7 @@ ROOM = 16 << 20  # bytes of memory for what is asked at once, and as many for wh
 
 _HEAD = struct.Struct("!II")  # the sizes of a message's two parts
 _CHILD = "import sys; sys.path[:] = sys.argv[3:]; from core.second import serve; serve(*map(int, sys.argv[1:3]))"
-_opinions = msgspec.msgpack.Decoder(list[Opinion | None])
+_answers = msgspec.msgpack.Decoder(Answer | None)
 
 
 class Second:
@@ -117,16 +117,17 @@ class Second:
         self._topic, self._sent = topic, self._sent + 1
         return True
 
-    def answer(self) -> list[Opinion | None]:
-        """Its opinions, line by line; None for a line that it has none of, and no list at all when it failed."""
+    def answer(self) -> Answer | None:
+        """What it thinks, line by line; None when it failed."""
         if not self._asked or not (lines := self._asked.popleft()):
-            return []
+            return None
         soon = self._has_answered(wait=False)
-        opinions = self._receive()
+        answer = self._receive()
         self._used_at = time.monotonic()
         # Whoever has to wait for the other has too little to do.
         self._part = min(max(self._part + (STEP if soon else -STEP), STEP), MOST)
-        return opinions if len(opinions) == lines else []  # one of the lines was two, say
+        # One of the lines was two, say.
+        return answer if answer is not None and len(answer.opinions) == lines else None
 
     def close(self) -> None:
         """End it, and start no other; whoever waits for its answer waits no more."""
@@ -167,23 +168,24 @@ class Second:
         try:
             while (connection := self._socket) is not None:
                 if select.select([connection], [], [], PATIENCE if wait else 0)[0]:
-                    return self._ready or bool(self._receive())
+                    return self._ready or self._receive() is not None
                 if not wait:
                     break
         except (OSError, ValueError) as error:
             self._failed(error)
         return False
 
-    def _receive(self) -> list[Opinion | None]:
+    def _receive(self) -> Answer | None:
         connection, room = self._socket, self._room
         try:
             if connection is not None and room is not None:
                 message = _receive(connection, room, _answer(self._received))
                 self._received += 1
-                return _opinions.decode(message[1])
+                answer: Answer | None = _answers.decode(message[1])
+                return answer
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             self._failed(error)
-        return []
+        return None
 
     def _failed(self, error: Exception) -> None:
         """Go on without it for a while."""
@@ -219,8 +221,8 @@ def serve(file: int, memory: int) -> None:
                 source, topic, quoted = msgspec.msgpack.decode(about)
                 glance = sources.glance(source)
                 judge = glance and Judge.by(parse_topic(topic), glance, quoted=quoted)
-            opinions = encode([*map(judge, content.split(b"\n"))] if judge else [])
-            _send(connection, room, _answer(number), b"", opinions if len(opinions) <= ROOM else encode([]))
+            answer = encode(think(judge, content.split(b"\n")) if judge else None)
+            _send(connection, room, _answer(number), b"", answer if len(answer) <= ROOM else encode(None))
 
 
 _MEMORY = 2 * DEPTH * ROOM

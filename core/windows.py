@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from heapq import nlargest
 from itertools import chain, groupby
 from operator import attrgetter, itemgetter
@@ -57,6 +57,32 @@ class Names(msgspec.Struct, frozen=True, array_like=True, gc=False):
     words: list[str]
 
 
+class Counts(msgspec.Struct, array_like=True, gc=False):
+    """How many of some posts have each name, by KINDS. Of so many posts there are far fewer names than in them."""
+
+    posts: int
+    names: list[dict[str, int]]
+
+    @classmethod
+    def of(cls, posts: Sequence[Names]) -> Counts:
+        """The counts of these posts together."""
+        return cls(len(posts), [Counter(chain.from_iterable(map(of_kind, posts))) for _, of_kind in _OF_KIND])
+
+    def without(self, posts: Iterable[Names]) -> Counts:
+        """The counts of all the posts but these, which are among them."""
+        left = [dict(counts) for counts in self.names]
+        number = self.posts
+        for post in posts:
+            number -= 1
+            for counts, (_, of_kind) in zip(left, _OF_KIND, strict=True):
+                for name in of_kind(post):
+                    if counts[name] == 1:
+                        del counts[name]
+                    else:
+                        counts[name] -= 1
+        return Counts(number, left)
+
+
 def names_of(post: Post) -> Names:
     """The names in a post. Pure."""
     tags = [f"#{tag.casefold()}" for tag in post.tags]
@@ -99,6 +125,13 @@ class _Pane(msgspec.Struct):
     pruned: set[str] = set()
 
 
+def _has_room(counter: Mapping[str, int], names: Collection[str]) -> bool:
+    """Whether a pane's counter takes all of these names."""
+    return len(counter) + len(names) <= PANE_NAMES or (
+        len(counter) + sum(name not in counter for name in set(names)) <= PANE_NAMES
+    )
+
+
 class Windows:
     """The panes of the last hour."""
 
@@ -128,13 +161,26 @@ class Windows:
             for kind, of_kind in _OF_KIND:
                 self._count(pane, kind, [*map(of_kind, posts)])
 
+    def add_counts(self, counts: Counts, at: float) -> bool:
+        """The same for posts of one pane that were counted together, received at that time.
+
+        False: there are more names than the pane takes. Nothing was added then; add the posts one by one.
+        """
+        pane = self._pane(int(at // SLIDE))
+        if pane is None:
+            return True
+        kinds = [*zip(KINDS, counts.names, strict=True)]
+        if not all(_has_room(pane.names[kind], names) for kind, names in kinds):
+            return False
+        pane.posts += counts.posts
+        for kind, names in kinds:
+            self._add(pane, kind, names)
+        return True
+
     def _count(self, pane: _Pane, kind: str, names: Sequence[list[str]]) -> None:
         """Count the names of that kind of some posts. A pane lets go of names at the post that was too much."""
-        counter = pane.names[kind]
         together = list(chain.from_iterable(names))
-        if len(counter) + len(together) <= PANE_NAMES or (
-            len(counter) + sum(name not in counter for name in set(together)) <= PANE_NAMES
-        ):
+        if _has_room(pane.names[kind], together):
             self._add(pane, kind, together)
             return
         for of_post in names:
@@ -150,7 +196,7 @@ class Windows:
         pane.names[kind] = Counter(kept)
         pane.pruned.add(kind)
 
-    def _add(self, pane: _Pane, kind: str, names: Iterable[str] | Counter[str]) -> None:
+    def _add(self, pane: _Pane, kind: str, names: Iterable[str] | Mapping[str, int]) -> None:
         """Count them in the pane; the newest, to which nearly all goes, is counted there alone."""
         pane.names[kind].update(names)
         if pane is not self._panes[-1]:

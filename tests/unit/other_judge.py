@@ -6,7 +6,7 @@ from collections import deque
 
 import msgspec
 
-from core.opinion import Judge, Opinion
+from core.opinion import Answer, Judge, think
 from core.query import parse_topic
 from core.second import DEPTH, Second
 from core.sources import glance
@@ -36,7 +36,5 @@ class Other(Second):
     def answer(self):
         assert self.waits, "it was asked nothing"
         topic, lines = self.waits.popleft()
-        judged = [*map(Judge.by(parse_topic(topic), GLANCE, quoted=self.quoted), lines)]
-        return (
-            [] if self.fails else msgspec.msgpack.decode(msgspec.msgpack.encode(judged), type=list[Opinion | None])
-        )
+        judged = think(Judge.by(parse_topic(topic), GLANCE, quoted=self.quoted), lines)
+        return None if self.fails else msgspec.msgpack.decode(msgspec.msgpack.encode(judged), type=Answer)

@@ -19,6 +19,7 @@ from core.pseudonyms import Pseudonyms
 from core.query import parse_topic
 from core.snapshot import Verdict
 from core.sources import decoder, glance, people
+from core.windows import Counts
 from tests import hostile
 from tests.strategies import NASTY, QUERIES, TEXTS, WORDS, encoded, lines
 from tests.unit.other_judge import Other
@@ -113,7 +114,12 @@ def test_opinions_of_another_change_nothing_of_a_batch(query, items, quoted, mos
     except QueryError:
         return
     for _ in range(2):
-        assert helped.draft(items, 10) == plain.draft(items, 10)
+        ours, theirs = helped.draft(items, 10), plain.draft(items, 10)
+        # What was counted together is what the names of those posts add up to.
+        together = [names for names, own in zip(theirs.names, ours.names, strict=True) if own is None]
+        assert ours.counts in (None, Counts.of(together))
+        ours.names, ours.counts = theirs.names, None
+        assert ours == theirs
 
 
 @settings(max_examples=600, deadline=None)

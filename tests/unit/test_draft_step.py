@@ -16,6 +16,7 @@ from core.privacy import Privacy
 from core.query import LONGEST_POST, parse_topic
 from core.snapshot import Verdict
 from core.sources import decoder, glance, people
+from core.windows import SLIDE, Counts, names_of
 from tests.unit.other_judge import Other
 
 AT = 1_790_000_000.0
@@ -147,9 +148,29 @@ def test_what_another_has_an_opinion_of_is_not_looked_at_again(decoded):
     assert [(one.id, one.matched, one.text_hash) for one in found.batch.entries] == [
         (id_, ("music",), text_hash("music")) for id_ in "13"
     ]
-    assert found.names[0] == found.names[1]
+    assert found.names == [names_of(found.rows[0].post), None]
+    assert found.counts is None  # one of those that were counted together was fetched afterwards
     assert found.rows[2].post.text == "music"
     assert found.batch.last_id == "3"
+
+
+def test_names_are_counted_together_where_all_of_them_are_in_one_window():
+    pane = AT // SLIDE * SLIDE
+    same = [line("1", "music a", pane), line("2", "jazz", pane + 9), line("3", "music a", pane + SLIDE - 1)]
+    [first, _, third] = (row.post for row in drafter().draft(same, 0).rows)
+    found = drafter(second=Other()).draft(same, 0)
+    assert (found.names, found.counts) == ([None, None], Counts.of([names_of(first), names_of(third)]))
+    assert found.counts.names[-1] == {"music": 2}
+    for irregular in (
+        line("4", "jazz", pane + SLIDE),  # of another pane
+        line("4", "jazz", pane, backfilled=True),
+        line("4", "music unwanted", pane),  # judged by another, and not taken
+    ):
+        found = drafter(second=Other()).draft([*same, irregular], 0)
+        assert (found.names[:2], found.counts) == ([None, None], None)
+    of_two = drafter(second=Other(0.5)).draft([line("0", "music b", pane), same[0]], 0)
+    assert (of_two.names[1], of_two.counts) == (None, Counts.of([names_of(first)]))
+    assert of_two.names[0].words == ["music"]
 
 
 def test_what_another_has_no_opinion_of_is_looked_at(decoded):

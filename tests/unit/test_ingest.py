@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from core import windows
 from core.connection import Connection, Line
 from core.counters import Counters
 from core.draft import QUARANTINE_REASON_LENGTH
@@ -19,7 +20,7 @@ from core.ingest import Ingest
 from core.journal import Journal, PageMark, Tombstones
 from core.ledger import Ledger
 from core.lines import LineQueue
-from core.opinion import SHOWN, text_hash
+from core.opinion import SHOWN, opinion_of, text_hash, think
 from core.post import Post
 from core.privacy import Privacy
 from core.query import parse_topic
@@ -391,7 +392,54 @@ class Asked(Second):
         )
 
     def answer(self):
-        return []
+        return None
+
+
+class Counting(Second):
+    """A second process that thinks of every line, in the desk's own form."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+
+    def share(self, topic, items, waiting):
+        return items
+
+    def ask(self, topic, lines):
+        self.lines = list(lines)
+
+    def answer(self):
+        return think(self._judge, self.lines)
+
+    @staticmethod
+    def _judge(raw):
+        post = decode(raw)
+        return opinion_of(post, post, ("music",) if "music" in post.text else None)
+
+
+@pytest.mark.parametrize("room", [100, 2])  # names that a pane takes
+def test_the_window_counts_what_another_has_counted_and_no_post_twice(tmp_path, monkeypatch, room):
+    monkeypatch.setattr(windows, "PANE_NAMES", room)
+    views = []
+    for second in (Counting(), None):
+        desk = Desk(tmp_path / str(len(views)), second=second)
+        desk.hear("1 music aa bb", "2 jazz", "1 music aa bb", "3 music aa").step()
+        desk.hear("3 music aa", "4 music cc", "1 music zz").step()
+        assert [verdict for _, verdict in desk.shown()].count(Verdict.DUPLICATE) == 3
+        desk.windows.refresh(NOW)
+        views.append(desk.windows.view)
+    assert views[0] == views[1]
+    assert views[0].posts == 3
+    if room == 100:
+        assert dict(views[0].tops[-1].names) == {"music": 3, "aa": 2, "bb": 1, "cc": 1}
+
+
+def test_what_was_counted_together_and_is_not_of_one_window_is_counted_one_by_one(tmp_path):
+    desk = Desk(tmp_path, second=Counting())
+    desk.hear("1 music aa").hear("2 music aa", at=NOW + 400).hear("3 music dated", at=NOW + 4000, backfilled=True)
+    assert desk.step() == 3
+    desk.windows.refresh(NOW + 400)
+    assert desk.windows.view.posts == 3
+    assert dict(desk.windows.view.tops[-1].names) == {"music": 3, "aa": 2, "dated": 1}
 
 
 def test_a_full_batch_that_waits_begins_before_the_one_in_hand_is_done(tmp_path):

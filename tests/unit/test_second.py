@@ -14,7 +14,7 @@ import pytest
 from core import second
 from core.clock import SystemClock
 from core.events import EventLog
-from core.opinion import GLANCED, Judge
+from core.opinion import GLANCED, Answer, Judge, think
 from core.query import parse_topic
 from core.second import BEHIND, FEW, Second
 from core.snapshot import Level
@@ -36,8 +36,8 @@ def post(number: int, text: str) -> bytes:
 POSTS = [post(number, "music 🎵 of it" if number % 3 == 0 else "nothing") for number in range(300)]
 
 
-def plain(lines, topic=TOPIC):
-    return [*map(Judge.by(parse_topic(topic), GLANCE, quoted=False), lines)]
+def plain(lines, topic=TOPIC) -> Answer:
+    return think(Judge.by(parse_topic(topic), GLANCE, quoted=False), lines)
 
 
 class Desk:
@@ -95,31 +95,33 @@ def test_it_says_what_the_writer_would_say(desk):
     desk.ready()
     for lines in (POSTS, HOSTILE, [b"", b" "], POSTS[:1]):
         assert desk.judged(lines) == plain(lines)
-    assert [one.matched for one in desk.judged(POSTS[:2])] == [("music",), None]
+    assert [one.matched for one in desk.judged(POSTS[:2]).opinions] == [("music",), None]
 
 
 def test_a_line_too_long_for_a_glance_is_left_to_the_writer(desk):
     desk.ready()
     long = post(1, "music " + "a" * GLANCED)
-    assert desk.judged([POSTS[0], long, POSTS[1]]) == [*plain(POSTS[:1]), None, *plain(POSTS[1:2])]
+    found = desk.judged([POSTS[0], long, POSTS[1]])
+    assert found.opinions == [*plain(POSTS[:1]).opinions, None, *plain(POSTS[1:2]).opinions]
+    assert found.counts == plain(POSTS[:1]).counts
 
 
 def test_another_topic_counts_from_the_next_question_on(desk):
     desk.ready()
-    assert [one.matched for one in desk.judged(POSTS[:2], "nothing")] == [None, ("nothing",)]
+    assert [one.matched for one in desk.judged(POSTS[:2], "nothing").opinions] == [None, ("nothing",)]
     assert desk.judged(POSTS[:2]) == plain(POSTS[:2])
 
 
 def test_a_line_that_is_two_leaves_all_to_the_writer(desk):
     desk.ready()
-    assert desk.judged([POSTS[0] + b"\n" + POSTS[1], POSTS[2]]) == []
+    assert desk.judged([POSTS[0] + b"\n" + POSTS[1], POSTS[2]]) is None
     assert desk.judged(POSTS[:2]) == plain(POSTS[:2])
     assert desk.said() == []
 
 
 def test_more_than_there_is_room_for_is_not_asked(desk):
     desk.ready()
-    assert desk.judged([b"a" * GLANCED] * (second.ROOM // GLANCED + 1)) == []
+    assert desk.judged([b"a" * GLANCED] * (second.ROOM // GLANCED + 1)) is None
     assert desk.judged(POSTS) == plain(POSTS)
     assert desk.said() == []
 
@@ -134,7 +136,7 @@ def test_questions_are_answered_in_their_turn(desk):
         desk.second.ask(TOPIC, other)
         assert desk.second.answer() == plain(other, "nothing")
         assert desk.second.answer() == plain(other)
-    assert desk.second.answer() == []
+    assert desk.second.answer() is None
 
 
 def test_one_question_too_many_is_not_asked(desk):
@@ -144,7 +146,7 @@ def test_one_question_too_many_is_not_asked(desk):
     desk.second.ask(TOPIC, POSTS[:1])
     for number in range(second.DEPTH):
         assert desk.second.answer() == plain(POSTS[number:100])
-    assert [desk.second.answer(), desk.second.answer()] == [[], []]
+    assert [desk.second.answer(), desk.second.answer()] == [None, None]
     assert desk.judged(POSTS) == plain(POSTS)
     assert desk.said() == []
 
@@ -155,20 +157,20 @@ def test_killed_with_several_questions_in_hand_it_leaves_all_of_them_to_the_writ
     desk.second.ask(TOPIC, POSTS)
     desk.second.ask(TOPIC, POSTS[:7])
     os.kill(desk.pid, signal.SIGKILL)
-    assert desk.second.answer() == []
+    assert desk.second.answer() is None
     monkeypatch.setattr(second, "IDLE_SECONDS", 0.0)
     assert desk.second.share(TOPIC, 100, 0) > 0  # another one is there before the writer has asked for the rest
     desk.second.ask(TOPIC, POSTS[:9])
-    assert [desk.second.answer(), desk.second.answer()] == [[], plain(POSTS[:9])]
+    assert [desk.second.answer(), desk.second.answer()] == [None, plain(POSTS[:9])]
     assert len(desk.said()) == 1
 
 
 def test_killed_it_leaves_its_lines_to_the_writer_and_that_is_said_once(desk):
     desk.ready()
     os.kill(desk.pid, signal.SIGKILL)
-    assert desk.judged(POSTS) == []
+    assert desk.judged(POSTS) is None
     assert desk.second.share(TOPIC, 100, 0) == 0
-    assert desk.judged(POSTS) == []
+    assert desk.judged(POSTS) is None
     [said] = desk.said()
     assert "nothing is lost" in said
 
@@ -178,7 +180,7 @@ def test_killed_with_a_question_in_hand_it_leaves_its_lines_to_the_writer(desk):
     os.kill(desk.pid, signal.SIGSTOP)
     desk.second.ask(TOPIC, POSTS)
     os.kill(desk.pid, signal.SIGKILL)
-    assert desk.second.answer() == []
+    assert desk.second.answer() is None
     assert len(desk.said()) == 1
 
 
@@ -187,7 +189,7 @@ def test_one_that_hangs_is_given_up_and_ended(desk, monkeypatch):
     desk.ready()
     pid = desk.pid
     os.kill(pid, signal.SIGSTOP)
-    assert desk.judged(POSTS) == []
+    assert desk.judged(POSTS) is None
     assert gone(pid)
     assert len(desk.said()) == 1
 
@@ -199,14 +201,14 @@ def test_nonsense_is_no_opinion(desk):
     wait_until(lambda: desk.second._has_answered(wait=False))
     at = second._answer(1)  # that of the question behind the first one, which asked whether it is ready
     desk.second._room[at : at + 2] = b"\xc1\xc1"
-    assert desk.second.answer() == []
+    assert desk.second.answer() is None
     assert len(desk.said()) == 1
 
 
 def test_after_a_failure_another_one_is_started_once_it_may_have_passed(desk, monkeypatch):
     desk.ready()
     os.kill(desk.pid, signal.SIGKILL)
-    assert desk.judged(POSTS) == []
+    assert desk.judged(POSTS) is None
     monkeypatch.setattr(second, "IDLE_SECONDS", 0.0)
     assert desk.second.share(TOPIC, 100, 0) > 0
     assert desk.judged(POSTS) == plain(POSTS)
@@ -285,7 +287,7 @@ def test_closed_it_is_gone_and_no_other_is_started(desk):
     desk.second.close()
     assert gone(pid)
     assert desk.second.share(TOPIC, 100, 0) == 0
-    assert desk.judged(POSTS) == []
+    assert desk.judged(POSTS) is None
     assert desk.said() == []
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core import windows
 from core.post import Author, Post
-from core.windows import KINDS, LENGTH, SLIDE, Windows, names_of
+from core.windows import KINDS, LENGTH, SLIDE, Counts, Windows, names_of
 from tests.strategies import TEXTS
 
 T0 = 1_793_491_200.0  # a whole number of panes
@@ -75,6 +75,34 @@ def test_many_at_once_count_as_they_do_one_by_one_also_where_names_are_let_go(ar
             at_once.add_all(posts[start : start + together])
         newest = max((at for _, at in posts), default=T0)
         assert look(at_once, newest) == look(alone, newest)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-5000, 5000),
+            st.lists(st.tuples(st.sampled_from("abcdefgh"), st.text("abc ", max_size=9)), max_size=9),
+            st.integers(0, 9),
+        )
+    )
+)
+def test_posts_counted_together_count_as_they_do_one_by_one_also_without_some(chunks):
+    with mock.patch.object(windows, "PANE_NAMES", 6):
+        alone, together = Windows(T0), Windows(T0)
+        for at, told, repeated in chunks:
+            posts = [names_of(post(tags=[tag, "x"], author=tag, links=[text], text=text)) for tag, text in told]
+            left = posts[repeated:]
+            for one in left:
+                alone.add(one, T0 + at)
+            counts = Counts.of(posts).without(posts[:repeated])
+            assert counts == Counts.of(left)
+            before = look(together, T0)
+            if left and not together.add_counts(counts, T0 + at):
+                assert look(together, T0) == before
+                together.add_all([(one, T0 + at) for one in left])
+        newest = T0 + max((at for at, *_ in chunks), default=0)
+        assert look(together, newest) == look(alone, newest)
 
 
 def test_it_slides_by_five_minutes_and_ends_empty():
