@@ -46,7 +46,8 @@ class Bounds:
         """
         if self._from is not None and at >= self._from and newer(id, self._before):
             return False
-        if newer(id, self.newest):
+        newest = self.newest
+        if id > newest if len(id) == len(newest) else len(id) > len(newest):  # `newer`, for every post
             self.newest = id
         return True
 

@@ -49,7 +49,7 @@ BEHIND = 3  # full batches one after the other that had as many lines waiting be
 FEW = 200  # lines that are sooner judged than sent
 PATIENCE = 1.0  # seconds that it may take for what takes some milliseconds; a stop has two
 IDLE_SECONDS = 60.0  # until a process that is not needed ends, or one that failed is replaced
-MOST, STEP = 0.9, 0.02  # of a batch: the largest share, and by how much it changes
+MOST, STEP = 0.97, 0.02  # of a batch: the largest share, and by how much it changes
 DEPTH = 2  # questions at once: it begins the next one while the writer has not come for its answer yet
 ROOM = 16 << 20  # bytes of memory for what is asked at once, and as many for what is answered
 

@@ -25,36 +25,34 @@ class Verdict(StrEnum):
     FILTERED = "filtered"  # not about the topic
 
 
-class FeedRow:
+class FeedRow(msgspec.Struct, eq=False, gc=False, omit_defaults=True):
     """One consumed post as the feed shows it. Never changes; `seq` rises by one with every one of this run.
 
-    `post` may be given as a pure function: most rows of a fast stream are never looked at, and a post costs more
-    than all the rest of a row.
+    Instead of a post it may be given its line and how to read it, by a pure function: most rows of a fast stream
+    are never looked at, and a post costs more than all the rest of a row.
     """
 
-    __slots__ = ("_post", "backfilled", "matched", "received_at", "seq", "verdict")
-
-    def __init__(
-        self,
-        seq: int,
-        post: Post | Callable[[], Post],
-        verdict: Verdict,
-        matched: tuple[str, ...],  # the topic terms that matched, as the user wrote them
-        received_at: float,
-        backfilled: bool = False,
-    ) -> None:
-        self.seq = seq
-        self._post = post
-        self.verdict = verdict
-        self.matched = matched
-        self.received_at = received_at
-        self.backfilled = backfilled
+    seq: int
+    _post: Post | None = msgspec.field(name="post")
+    verdict: Verdict
+    matched: tuple[str, ...]  # the topic terms that matched, as the user wrote them
+    received_at: float
+    backfilled: bool = False
+    _raw: bytes = b""
+    _read: Callable[[bytes], Post] | None = None
 
     @property
     def post(self) -> Post:
         """The post."""
-        if not isinstance(self._post, Post):
-            self._post = self._post()
+        return self._post or self.read()
+
+    def read(self) -> Post:
+        """The post, read from its line if nobody has done so yet: then the row can go over the wire."""
+        read, raw = self._read, self._raw
+        if self._post is None and read is not None:  # of two threads that come here both may read, the same
+            self._post = read(raw)
+            self._read, self._raw = None, b""
+        assert self._post is not None
         return self._post
 
     def but(
@@ -67,6 +65,7 @@ class FeedRow:
         backfilled: bool | None = None,
     ) -> FeedRow:
         """The same row, but for what is given."""
+        raw, read = (self._raw, self._read) if post is None else (b"", None)
         return FeedRow(
             self.seq if seq is None else seq,
             self._post if post is None else post,
@@ -74,6 +73,8 @@ class FeedRow:
             self.matched if matched is None else matched,
             self.received_at,
             self.backfilled if backfilled is None else backfilled,
+            raw,
+            read,
         )
 
     def __eq__(self, other: object) -> bool:

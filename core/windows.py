@@ -50,11 +50,11 @@ _SILENT = frozenset({*_COMMON.split(), ""})  # "" stands for what is no word
 class Names(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a window counts of a post, each name once."""
 
-    tags: list[str]
-    authors: list[str]
-    links: list[str]
-    languages: list[str]
-    words: list[str]
+    tags: Collection[str]
+    authors: Collection[str]
+    links: Collection[str]
+    languages: Collection[str]
+    words: Collection[str]
 
 
 class Counts(msgspec.Struct, array_like=True, gc=False):
@@ -85,35 +85,44 @@ class Counts(msgspec.Struct, array_like=True, gc=False):
 
 def names_of(post: Post) -> Names:
     """The names in a post. Pure."""
-    tags = [f"#{tag.casefold()}" for tag in post.tags]
+    words = {*map(_word, post.text.split())}  # no word goes on beyond a space
+    if _SEVERAL in words:
+        words = {word for run in post.text.split() for word in _words_in(run)}
+    words.discard(_NONE)
+    tags, links, author, lang = post.tags, post.links, post.author.username, post.lang
     return Names(
-        tags if len(tags) < 2 else [*dict.fromkeys(tags)],
-        [f"@{post.author.username}"] if post.author.username else [],
-        [*dict.fromkeys(post.links)] if post.links else [],
-        [post.lang] if post.lang else [],
-        # No word goes on beyond a space.
-        [*dict.fromkeys(chain.from_iterable(map(_known.__getitem__, post.text.split())))],
+        {f"#{tag.casefold()}" for tag in tags} if tags else (),
+        (f"@{author}",) if author else (),
+        {*links} if links else (),
+        (lang,) if lang else (),
+        words,
     )
 
 
-class _Known(dict[str, tuple[str, ...]]):
-    """The words that are counted in runs of characters without a space.
+def _words_in(run: str) -> list[str]:
+    """The words that are counted in a run of characters without a space."""
+    # Folded, the capital i with a dot would be an i and a mark that is part of no word.
+    return [word for word in _PROSE.findall(run.replace("İ", "i").casefold()) if word not in _SILENT]
+
+
+class _Known(dict[str, str]):
+    """The one word that is counted in a run; or _NONE, or _SEVERAL.
 
     Those that were read are remembered: most of a text is what others have written too.
     """
 
-    def __missing__(self, run: str) -> tuple[str, ...]:
-        # Folded, the capital i with a dot would be an i and a mark that is part of no word.
-        found = _PROSE.findall(run.replace("İ", "i").casefold())
-        words = tuple(word for word in found if word not in _SILENT)
+    def __missing__(self, run: str) -> str:
+        words = _words_in(run)
+        word = words[0] if len(words) == 1 else _SEVERAL if words else _NONE
         if len(run) <= KNOWN_LENGTH:
             if len(self) >= KNOWN:
                 self.clear()
-            self[run] = words
-        return words
+            self[run] = word
+        return word
 
 
-_known = _Known()
+_NONE, _SEVERAL = "", " "  # no words
+_word = _Known().__getitem__
 
 
 class _Pane(msgspec.Struct):
@@ -177,7 +186,7 @@ class Windows:
             self._add(pane, kind, names)
         return True
 
-    def _count(self, pane: _Pane, kind: str, names: Sequence[list[str]]) -> None:
+    def _count(self, pane: _Pane, kind: str, names: Sequence[Collection[str]]) -> None:
         """Count the names of that kind of some posts. A pane lets go of names at the post that was too much."""
         together = list(chain.from_iterable(names))
         if _has_room(pane.names[kind], together):
@@ -190,7 +199,7 @@ class Windows:
 
     def _prune(self, pane: _Pane, kind: str) -> None:
         """Let the rarer half of a pane's names go."""
-        kept = dict(nlargest(PANE_NAMES // 2, pane.names[kind].items(), key=itemgetter(1)))
+        kept = dict(nlargest(PANE_NAMES // 2, pane.names[kind].items(), key=itemgetter(1, 0)))
         if pane is not self._panes[-1]:
             self._take_off(kind, ((name, count) for name, count in pane.names[kind].items() if name not in kept))
         pane.names[kind] = Counter(kept)

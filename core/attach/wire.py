@@ -15,14 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from core.archive import Found, Record
 from core.filter import Wanted
-from core.post import Post
-from core.snapshot import FeedRow, Snapshot, Verdict
+from core.snapshot import Snapshot
 
 FILE_NAME = "control.sock"
 VERSION = 2  # of these messages; both sides say theirs
@@ -130,27 +128,7 @@ Request = Look | Command | Search | Lookup | Stars | Star
 Answer = Moment | Results | Whole | Keys | Done | Refused
 
 
-class _Row(msgspec.Struct):
-    """A FeedRow on its way."""
-
-    seq: int
-    post: Post
-    verdict: Verdict
-    matched: tuple[str, ...]
-    received_at: float
-    backfilled: bool = False
-
-
-def _outward(row: FeedRow) -> _Row:
-    return _Row(row.seq, row.post, row.verdict, row.matched, row.received_at, row.backfilled)
-
-
-def _inward(_: type, given: Any) -> FeedRow:
-    row = msgspec.convert(given, _Row)
-    return FeedRow(row.seq, row.post, row.verdict, row.matched, row.received_at, row.backfilled)
-
-
-_encoder = msgspec.msgpack.Encoder(enc_hook=_outward)
+_encoder = msgspec.msgpack.Encoder()
 
 
 # Made when the first one comes: reading all these types takes milliseconds, and few captures are looked at.
@@ -161,11 +139,14 @@ def _requests() -> msgspec.msgpack.Decoder[Request]:
 
 @cache
 def _answers() -> msgspec.msgpack.Decoder[Answer]:
-    return msgspec.msgpack.Decoder(Answer, dec_hook=_inward)
+    return msgspec.msgpack.Decoder(Answer)
 
 
 def send(peer: socket.socket, message: Request | Answer) -> None:
     """Send one frame. Raises OSError."""
+    if isinstance(message, Moment):
+        for row in message.snapshot.rows:
+            row.read()
     body = _encoder.encode(message)
     peer.sendall(_LENGTH.pack(len(body)) + body)
 

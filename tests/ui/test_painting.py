@@ -62,11 +62,11 @@ async def test_of_thousands_of_posts_in_a_tick_only_those_on_the_screen_are_deco
     def lazy(seq: int) -> FeedRow:
         row = scenes.row(seq)
 
-        def post():
+        def read(_):
             decoded.append(seq)
             return row.post
 
-        return FeedRow(seq, post, Verdict.FILTERED, (), row.received_at)
+        return FeedRow(seq, None, Verdict.FILTERED, (), row.received_at, False, b"raw", read)
 
     app = Dashboard(scenes.FakeControls(replace(scenes.LIVE, rows=())), Settings())
     async with app.run_test(size=(120, 40)) as pilot:

@@ -170,7 +170,7 @@ def test_names_are_counted_together_where_all_of_them_are_in_one_window():
         assert (found.names[:2], found.counts) == ([None, None], None)
     of_two = drafter(second=Other(0.5)).draft([line("0", "music b", pane), same[0]], 0)
     assert (of_two.names[1], of_two.counts) == (None, Counts.of([names_of(first)]))
-    assert of_two.names[0].words == ["music"]
+    assert of_two.names[0].words == {"music"}
 
 
 def test_what_another_has_no_opinion_of_is_looked_at(decoded):
