@@ -16,8 +16,9 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from msgspec.structs import astuple
@@ -42,9 +43,17 @@ LOCK_SECONDS = 1.0  # that a lock of another program is waited for at a time; a 
 NOTE_SECONDS = (
     1.0  # between two notes of the progress: what the loss of the files' end may cost without being noticed
 )
+AT_ONCE = 64  # posts that one statement adds: the interpreter is let go and wanted back for each
+LONG = 16_000  # bytes of a line that is added alone
 _READ_BYTES = 8_000_000  # of raw lines that one read hands out, so that 5 MB posts cannot fill the memory
 _POST = "SELECT seq, source, id, received_at, matched, backfilled, raw, checksum"
 _FILTERED = "SELECT filtered.rowid, source, id, received_at, '[]', 0, raw, NULL"
+_INSERTION = """
+INSERT INTO posts (source, id, received_at, text_hash, matched, backfilled, raw, checksum)
+WITH added (source, id, received_at, text_hash, matched, backfilled, raw, checksum) AS (VALUES {})
+SELECT * FROM added WHERE NOT EXISTS (SELECT 1 FROM removed WHERE source = added.source AND id = added.id)
+ON CONFLICT DO NOTHING
+"""
 
 
 class Journal:
@@ -204,24 +213,26 @@ class Journal:
     def _insert(db: sqlite3.Connection, source: str, entries: list[Entry]) -> list[bool]:
         """Add posts, and later versions of posts; for each whether it was new."""
         texts = {matched: json.dumps(matched, ensure_ascii=False) for matched in {one.matched for one in entries}}
-        before = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'posts'").fetchone()
-        db.executemany(
-            "INSERT INTO posts (source, id, received_at, text_hash, matched, backfilled, raw, checksum)"
-            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS"
-            " (SELECT 1 FROM removed WHERE source = ?1 AND id = ?2) ON CONFLICT DO NOTHING",
-            [
-                (source, one.id, one.received_at, one.text_hash, matched := texts[one.matched], one.backfilled,
-                 one.raw, checksum(source, one.id, one.received_at, matched, one.backfilled, one.raw))
-                for one in entries
-            ],
-        )  # fmt: skip
-        # Numbers only rise: these are the rows that were added just now.
-        added = db.execute("SELECT id FROM posts WHERE seq > ?", before or (0,)).fetchall()
-        left = {id_ for (id_,) in added}
-        fresh = []
-        for one in entries:
-            fresh.append(one.id in left)
-            left.discard(one.id)  # of two in one batch the first is the new one
+        fresh: list[bool] = []
+        for portion in _portions(entries):
+            values: list[object] = []
+            for one in portion:
+                matched = texts[one.matched]
+                values += (
+                    source, one.id, one.received_at, one.text_hash, matched, int(one.backfilled),
+                    bytearray(one.raw),  # the sqlite3 module asks of bytes whether they are something else
+                    checksum(source, one.id, one.received_at, matched, one.backfilled, one.raw),
+                )  # fmt: skip
+            added = db.execute(_insertion(len(portion)), values).rowcount
+            if added == len(portion):
+                fresh += [True] * added
+                continue
+            # Numbers only rise: the highest are those of the rows that were added just now.
+            newest = db.execute("SELECT id FROM posts NOT INDEXED ORDER BY seq DESC LIMIT ?", (added,))
+            left = {id_ for (id_,) in newest.fetchall()}
+            for one in portion:
+                fresh.append(one.id in left)
+                left.discard(one.id)  # of two in one portion the first is the new one
         db.executemany(
             "INSERT INTO versions SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS"
             " (SELECT 1 FROM posts WHERE source = ?1 AND id = ?2 AND text_hash = ?4) AND NOT EXISTS"
@@ -483,3 +494,22 @@ class JournalReader:
     def close(self) -> None:
         """Let go of the connection."""
         self._db.close()
+
+
+def _portions(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """The entries in portions of 64, 32, ..., 2, 1: so there are few different statements, which are kept.
+
+    A statement also keeps what it was given the last time, so long lines go one by one.
+    """
+    most = AT_ONCE if all(len(one.raw) <= LONG for one in entries) else 1
+    start = 0
+    while left := len(entries) - start:
+        size = min(most, 1 << left.bit_length() - 1)
+        yield entries[start : start + size]
+        start += size
+
+
+@cache
+def _insertion(rows: int) -> str:
+    """What adds so many posts, but for those that are there or were removed."""
+    return _INSERTION.format(", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * rows))

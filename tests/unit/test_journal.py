@@ -7,11 +7,17 @@ import stat
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from core.errors import JournalError
 from core.journal import Batch, Entry, GapMark, Journal, Rejected, Settled, Tally
+from core.journal.journal import AT_ONCE, LONG, _portions
+from core.journal.records import checksum
 from core.journal.schema import VERSION
 
 
@@ -47,6 +53,56 @@ def test_a_post_is_there_once_however_often_it_is_delivered(journal):
     assert journal.commit(batch(entry("2")), session) == [False]
     assert [row.id for row in journal.reader().rows_after(0, 10)] == ["1", "2"]
     assert journal.tallies() == {"x": Tally(4, 4, 0, 4, 2, 2)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.integers(0, 150), st.integers(1, 2), st.sampled_from([2, LONG, LONG + 1])), max_size=200
+        ),
+        max_size=3,
+    )
+)
+@example(
+    [
+        [(number, 1, 2) for number in range(2 * AT_ONCE)],
+        [(AT_ONCE, 2, 2), *((number, 1, 2) for number in range(150))],
+    ]
+)
+def test_a_batch_of_any_size_is_added_as_if_its_posts_came_one_by_one(batches):
+    with TemporaryDirectory() as folder, Journal(Path(folder)) as journal:
+        session = journal.begin_session(0.0, "x")
+        journal._db.execute("INSERT INTO removed VALUES ('x', '7', 1, 0), ('y', '8', 1, 0)")
+        known: dict[int, tuple[int, str]] = {}
+        versions = {("7", 1)}
+        for posts in batches:
+            expected = []
+            for number, text_hash, _ in posts:
+                expected.append(number != 7 and number not in known)
+                if expected[-1]:
+                    known[number] = (text_hash, str(number))
+                if number == 7 or known[number][0] != text_hash:
+                    versions.add((str(number), text_hash))
+            entries = [entry(str(number), text_hash, b" " * size) for number, text_hash, size in posts]
+            assert journal.commit(batch(*entries), session) == expected
+        found = journal._db.execute(
+            "SELECT text_hash, id, checksum, received_at, backfilled, raw FROM posts ORDER BY seq"
+        )
+        rows = found.fetchall()
+        assert [row[:2] for row in rows] == [*known.values()]
+        assert all(row[2] == checksum("x", row[1], row[3], '["music"]', bool(row[4]), row[5]) for row in rows)
+        found = journal._db.execute("SELECT id, text_hash FROM versions").fetchall()
+        assert {("7", 1), *found} == versions
+        assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(("length", "sizes"), [(LONG, [64, 64, 2, 1]), (LONG + 1, [1] * 131)])
+def test_posts_are_added_in_few_kinds_of_portions_and_long_ones_alone(length, sizes):
+    entries = [entry(str(number)) for number in range(130)] + [entry("long", raw=b" " * length)]
+    portions = list(_portions(entries))
+    assert [len(portion) for portion in portions] == sizes
+    assert [one for portion in portions for one in portion] == entries
 
 
 def test_the_same_id_of_another_source_is_another_post(journal):
