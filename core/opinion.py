@@ -65,8 +65,10 @@ class Judge(msgspec.Struct, frozen=True, gc=False):
 
     def __call__(self, raw: bytes) -> Opinion | None:
         """The opinion of a line of which nothing is to be changed; None: a glance is not enough to form one."""
+        if len(raw) > GLANCED:
+            return None
         try:
-            seen = self.glance(raw) if len(raw) <= GLANCED else None
+            seen = self.glance(raw)
             if seen is None:
                 return None
             if self.lacks(seen.words):
@@ -74,7 +76,8 @@ class Judge(msgspec.Struct, frozen=True, gc=False):
             post = seen.post()
         except Undecodable:
             return None
-        return opinion_of(post, shown_of(post, raw), self.match_rest(post, quoted=self.quoted))
+        matched = self.match_rest(post, quoted=self.quoted)
+        return Opinion(post.id) if matched is None else opinion_of(post, shown_of(post, raw), matched)
 
 
 def think(judge: Judge, lines: Iterable[bytes]) -> Answer:

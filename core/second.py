@@ -103,7 +103,9 @@ class Second:
 
     def _send(self, topic: str, lines: Sequence[bytes]) -> bool:
         about = b"" if topic == self._topic else msgspec.msgpack.encode((self._source, topic, self._quoted))
-        content = b"\n".join([line if len(line) <= GLANCED else b"" for line in lines])
+        if max(map(len, lines)) > GLANCED:
+            lines = [line if len(line) <= GLANCED else b"" for line in lines]
+        content = b"\n".join(lines)
         connection, room = self._socket, self._room
         if connection is None or room is None or len(about) + len(content) > ROOM:
             return False

@@ -318,9 +318,12 @@ def _unique(words: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, words)))
 
 
-# What stands before the sign is asked after it: `re` finds a sign at once, and would ask that everywhere.
-_HASHTAG = re.compile(r"[#＃](?<![\w&/#＃].)(\w+)")
-_MENTION = re.compile(r"[@＠](?<![\w/.@＠].)([A-Za-z0-9_]{1,15})(?![\w@＠])")
+# What stands before the sign is asked after it: `re` finds a sign at once, and would ask that everywhere. It finds
+# one sign much faster than either of two.
+_HASHTAG, _WIDE_HASHTAG = (re.compile(rf"{sign}(?<![\w&/#＃].)(\w+)") for sign in ("#", "[#＃]"))
+_MENTION, _WIDE_MENTION = (
+    re.compile(rf"{sign}(?<![\w/.@＠].)([A-Za-z0-9_]{{1,15}})(?![\w@＠])") for sign in ("@", "[@＠]")
+)
 _ADDRESS = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
 
 
@@ -332,13 +335,23 @@ def extract(text: str) -> Words:
     links: tuple[str, ...] = ()
     if "://" in text:  # most texts have none, and looking for one character is a hundred times as fast
         links = _unique(address.rstrip(".,;:!?'…)]}") for address in _ADDRESS.findall(text))
-    prose = _ADDRESS.sub(" ", text) if links else text
-    tags: tuple[str, ...] = ()
-    if "#" in prose or "＃" in prose:
-        found = _HASHTAG.findall(prose)
-        tags = _unique(tag for tag in found if tag.isalpha() or any(letter.isalpha() for letter in tag))
-    mentions = _unique(_MENTION.findall(prose)) if "@" in prose or "＠" in prose else ()
+        text = _ADDRESS.sub(" ", text)
+    tags, mentions = (
+        _after(text, "#", _HASHTAG, "＃", _WIDE_HASHTAG),
+        _after(text, "@", _MENTION, "＠", _WIDE_MENTION),
+    )
+    if tags:
+        tags = tuple([tag for tag in tags if tag.isalpha() or any(map(str.isalpha, tag))])
     return tags, mentions, links
+
+
+def _after(
+    text: str, sign: str, narrow: re.Pattern[str], wide_sign: str, wide: re.Pattern[str]
+) -> tuple[str, ...]:
+    """What stands behind one of two signs, each once."""
+    if wide_sign in text:
+        return tuple(dict.fromkeys(wide.findall(text)))
+    return tuple(dict.fromkeys(narrow.findall(text))) if sign in text else ()
 
 
 # The lenient way.
