@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 
 When = Literal["when-needed", "always", "never"]
 
-BEHIND = 3  # full batches one after the other that had as many lines waiting behind them, until it is started
+BEHIND = 2  # full batches one after the other that had as many lines waiting behind them, until it is started
 FEW = 200  # lines that are sooner judged than sent
 PATIENCE = 1.0  # seconds that it may take for what takes some milliseconds; a stop has two
 IDLE_SECONDS = 60.0  # until a process that is not needed ends, or one that failed is replaced
-MOST, STEP = 0.97, 0.02  # of a batch: the largest share, and by how much it changes
+FIRST, MOST, STEP = 0.8, 0.97, 0.02  # of a batch: the first share, the largest one, and by how much it changes
 DEPTH = 2  # questions at once: it begins the next one while the writer has not come for its answer yet
 ROOM = 16 << 20  # bytes of memory for what is asked at once, and as many for what is answered
 
@@ -75,7 +75,7 @@ class Second:
         self._sent = self._received = 0  # messages of this process: questions, and answers to them
         self._asked: deque[int] = deque()  # lines of the questions that are to be answered; 0: it was not asked
         self._behind = 0  # full batches
-        self._part = 0.5  # of a batch that it gets
+        self._part = FIRST  # of a batch that it gets
         self._used_at = float("-inf")  # or failed
 
     def share(self, topic: str, items: int, waiting: int) -> int:

@@ -46,7 +46,7 @@ class Desk:
         self.second = Second("x", when, self.events, quoted=False)
 
     def ready(self) -> Desk:
-        assert self.second.share(TOPIC, 100, 0) == 50
+        assert self.second.share(TOPIC, 100, 0) == 80
         return self
 
     def judged(self, lines, topic=TOPIC):
