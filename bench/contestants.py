@@ -19,7 +19,7 @@ import pymongo
 from bench import family
 from bench.stream import TOKEN, Expected, Stream
 
-LOOK = 0.01  # seconds between two looks at whether all is durable
+LOOK = 0.02  # seconds between two looks at whether all is durable
 PATIENCE = 600.0  # seconds
 _GONE = os.WEXITED | os.WNOWAIT | os.WNOHANG  # asks whether a process has ended, and leaves it to be looked at
 _ID = re.compile(rb'"id":"(\d+)"')

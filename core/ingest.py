@@ -182,29 +182,30 @@ class Ingest:
     def _show(self, draft: Draft, fresh: list[bool]) -> None:
         """Hand the batch to the feed and the rates, now that it is durable."""
         rows = draft.rows
-        arrivals = []
-        together: list[FeedRow] = []  # new ones, whose names were counted together
-        repeated: list[FeedRow] = []  # and others
-        for place, names, new in zip(draft.matched, draft.names, fresh, strict=True):
-            row = rows[place]
-            if not new:
-                rows[place] = row.but(verdict=Verdict.DUPLICATE)
-            if names is None:
-                (together if new else repeated).append(row)
-            elif new:
-                arrivals.append((names, _arrived(row)))
-        counts = draft.counts
-        if counts is not None and repeated:
-            counts = counts.without(names_of(row.post) for row in repeated)
-        if counts is None or not self._windows.add_counts(counts, rows[-1].received_at):
-            arrivals += [(names_of(row.post), _arrived(row)) for row in together]
-        self._windows.add_all(arrivals)
+        repeated = [place for place, new in zip(draft.matched, fresh, strict=True) if not new]
+        for place in repeated:
+            rows[place] = rows[place].but(verdict=Verdict.DUPLICATE)
+        self._count(draft, fresh)
         for second, (consumed, matched) in draft.seconds.items():
             self._rates.add(second, consumed, matched)
         newest = rows[-1]
         if not newest.backfilled and (made := newest.post.created_at) is not None:
             self._connection.lag = newest.received_at - made.timestamp()
         self._feed.extend(rows)
+
+    def _count(self, draft: Draft, fresh: list[bool]) -> None:
+        """Count what is in the new posts in their windows."""
+        rows, counts = draft.rows, draft.counts
+        told = [*zip(draft.matched, draft.names, fresh, strict=True)]
+        arrivals = [(names, _arrived(rows[place])) for place, names, new in told if new and names is not None]
+        if counts is not None:
+            repeated = [rows[place] for place, names, new in told if not new and names is None]
+            if repeated:
+                counts = counts.without(names_of(row.post) for row in repeated)
+            if self._windows.add_counts(counts, rows[-1].received_at):
+                told = []
+        apart = [rows[place] for place, names, new in told if new and names is None]
+        self._windows.add_all([*arrivals, *((names_of(row.post), _arrived(row)) for row in apart)])
 
 
 def _arrived(row: FeedRow) -> float:

@@ -82,16 +82,15 @@ def _segments(post: Post, texts: tuple[str, ...]) -> tuple[str, ...]:
 class View:
     """One post as the tests see it. All strings are normalised."""
 
-    def __init__(self, post: Post, texts: tuple[str, ...], whole: str) -> None:
+    def __init__(self, post: Post, texts: tuple[str, ...]) -> None:
         self.post = post
         self._texts = texts
-        self._whole = whole  # all segments in lines, as they were written
-        self._low = lowered(whole)
+        self._low = lowered(texts[0])  # where most words are that are found
 
     @_once
     def normal(self) -> str:
         """All segments in lines."""
-        return normalise(self._whole)
+        return normalise("\n".join(self.segments))
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -217,10 +216,9 @@ class Matcher:
     def match(self, post: Post, *, quoted: bool = False, sifted: bool = False) -> tuple[str, ...] | None:
         """The terms that matched, in the query's order, or None. `sifted`: `lacks` was asked."""
         texts = _texts_of(post, quoted)
-        whole = "\n".join(_segments(post, texts))
-        if self._sieve is not None and not sifted and surely_lacks(whole, self._sieve):
+        view = View(post, texts)
+        if self._sieve is not None and not sifted and surely_lacks("\n".join(view.segments), self._sieve):
             return None
-        view = View(post, texts, whole)
         if self._needles and not any(needle in view.normal for needle in self._needles):
             return None
         return self._names(self._test(view))
@@ -235,8 +233,7 @@ class Matcher:
 
     def match_plain(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
         """The same without any short cut: the definition that the fast path is held to."""
-        texts = _texts_of(post, quoted)
-        return self._names(self._test(PlainView(post, texts, "\n".join(_segments(post, texts)))))
+        return self._names(self._test(PlainView(post, _texts_of(post, quoted))))
 
     def _names(self, hits: Hits) -> tuple[str, ...] | None:
         if hits is None:

@@ -244,6 +244,8 @@ def _text(tweet: _Tweet) -> str:
     text = (tweet.note_tweet.text if tweet.note_tweet else "") or tweet.text or ""
     if "&" not in text:
         return text
+    if text.count("&") == text.count("&amp;") + text.count("&lt;") + text.count("&gt;"):  # what X escapes
+        return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
     try:
         return html.unescape(text)
     except ValueError:  # a reference of thousands of digits
