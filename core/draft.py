@@ -38,9 +38,8 @@ class Draft(msgspec.Struct):
     taken: int = 0  # items of the queue
     rows: list[FeedRow] = []
     matched: list[int] = []  # the places of the batch's entries in `rows`
-    names: list[
-        Names | None
-    ] = []  # that a window counts of each of them; None: they are in `counts`, if there are any
+    # What a window counts of each of them, None: of those it is counted together, in `counts` if that is there.
+    names: list[Names | None] = []
     counts: Counts | None = None
     # By the second of their arrival: posts of the stream that were consumed, and of these the ones that matched.
     seconds: dict[int, list[int]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from datetime import UTC, datetime
@@ -439,6 +440,15 @@ def test_long_lists_of_references_take_no_quadratic_time():
     others = [{"id": f"a{n}", "text": "y"} for n in range(50_000)]
     post = decode(line({**BASE, "referenced_tweets": refs}, includes={"tweets": others}))
     assert len(post.refs) == 50_000  # in seconds, not hours
+
+
+@settings(max_examples=500)
+@given(
+    st.lists(st.sampled_from(["&", "amp", ";", "lt", "gt", "&amp;", "&lt;", "&gt;", "#", "38", "quot", "a", " "]))
+)
+def test_references_are_resolved_as_html_says(pieces):
+    text = "a" + "".join(pieces)
+    assert decode(line({**BASE, "text": text})).text == html.unescape(text)
 
 
 @pytest.mark.parametrize("part", ["#", "@", "#1", "@a", "https://", "https://a)", "&#", "&amp", "\u200b#", "#a@"])
