@@ -158,7 +158,7 @@ class Drafter:
         batch, rows, passed, read = draft.batch, draft.rows, self._bounds.passed, self._read
         add = crashpoint.after(Point.IN_BATCH, rows.append)
         seq = last_seq + len(rows)
-        last_second, counts = None, [0, 0]
+        last_second, counts = None, list[int]()
         for item, found in zip(items, chain(opinions, repeat(None))):  # noqa: B905 - endless
             if self._left == 0 and not isinstance(item, KeywordsMark):
                 self._leave_out(item, batch)

@@ -182,9 +182,9 @@ class Ingest:
     def _show(self, draft: Draft, fresh: list[bool]) -> None:
         """Hand the batch to the feed and the rates, now that it is durable."""
         rows = draft.rows
-        repeated = [place for place, new in zip(draft.matched, fresh, strict=True) if not new]
-        for place in repeated:
-            rows[place] = rows[place].but(verdict=Verdict.DUPLICATE)
+        for place, new in zip(draft.matched, fresh, strict=True):
+            if not new:
+                rows[place] = rows[place].but(verdict=Verdict.DUPLICATE)
         self._count(draft, fresh)
         for second, (consumed, matched) in draft.seconds.items():
             self._rates.add(second, consumed, matched)
@@ -202,10 +202,10 @@ class Ingest:
             repeated = [rows[place] for place, names, new in told if not new and names is None]
             if repeated:
                 counts = counts.without(names_of(row.post) for row in repeated)
-            if self._windows.add_counts(counts, rows[-1].received_at):
-                told = []
-        apart = [rows[place] for place, names, new in told if new and names is None]
-        self._windows.add_all([*arrivals, *((names_of(row.post), _arrived(row)) for row in apart)])
+        if counts is None or not self._windows.add_counts(counts, rows[-1].received_at):
+            apart = [rows[place] for place, names, new in told if new and names is None]
+            arrivals += [(names_of(row.post), _arrived(row)) for row in apart]
+        self._windows.add_all(arrivals)
 
 
 def _arrived(row: FeedRow) -> float:

@@ -76,8 +76,7 @@ class Judge(msgspec.Struct, frozen=True, gc=False):
             post = seen.post()
         except Undecodable:
             return None
-        matched = self.match_rest(post, quoted=self.quoted)
-        return Opinion(post.id) if matched is None else opinion_of(post, shown_of(post, raw), matched)
+        return opinion_of(post, shown_of(post, raw), self.match_rest(post, quoted=self.quoted))
 
 
 def think(judge: Judge, lines: Iterable[bytes]) -> Answer:

@@ -39,11 +39,11 @@ def decoded(monkeypatch):
     return ids
 
 
-def drafter(newest="", late=0.0, second=None) -> Drafter:
+def drafter(newest="", late=0.0, second=None, most=None) -> Drafter:
     privacy = Privacy("x", DECODE, people("x"), Tombstones(b"", frozenset()), None, glance("x"))
     return Drafter(
         "x", privacy, parse_topic("music"), Bounds(newest, late),
-        wanted=lambda raw: b"unwanted" not in raw, quoted=False, keep_all=False, most=None,
+        wanted=lambda raw: b"unwanted" not in raw, quoted=False, keep_all=False, most=most,
         second=second,
     )  # fmt: skip
 
@@ -210,6 +210,15 @@ def test_whoever_is_forgotten_since_another_was_asked_is_forgotten():
     assert (found.batch.consumed, found.rows, found.batch.entries) == (1, [], [])
     assert desk.begin([line("1", "music")], 0).own == 1
     assert len(other.asked) == 1  # nobody else is told of people who want to be forgotten
+
+
+def test_the_forgotten_are_among_the_posts_that_were_asked_for():
+    desk = drafter(most=3)
+    desk._privacy.tombstones = Gone()
+    found = desk.draft([line(id_, "music") for id_ in "12"], 0)
+    assert (found.batch.consumed, found.batch.delivered, found.rows, desk.full) == (2, 2, [], False)
+    found = desk.draft([line(id_, "music") for id_ in "34"], 0)
+    assert (found.batch.consumed, found.batch.delivered, desk.full, desk.left_out) == (1, 1, True, True)
 
 
 def test_a_draft_is_judged_by_the_topic_with_which_it_began():

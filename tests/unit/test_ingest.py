@@ -424,13 +424,14 @@ def test_the_window_counts_what_another_has_counted_and_no_post_twice(tmp_path, 
         desk = Desk(tmp_path / str(len(views)), second=second)
         desk.hear("1 music aa bb", "2 jazz", "1 music aa bb", "3 music aa").step()
         desk.hear("3 music aa", "4 music cc", "1 music zz").step()
+        desk.hear("5 music dd").step()
         assert [verdict for _, verdict in desk.shown()].count(Verdict.DUPLICATE) == 3
         desk.windows.refresh(NOW)
         views.append(desk.windows.view)
     assert views[0] == views[1]
-    assert views[0].posts == 3
+    assert views[0].posts == 4
     if room == 100:
-        assert dict(views[0].tops[-1].names) == {"music": 3, "aa": 2, "bb": 1, "cc": 1}
+        assert dict(views[0].tops[-1].names) == {"music": 4, "aa": 2, "bb": 1, "cc": 1, "dd": 1}
 
 
 def test_what_was_counted_together_and_is_not_of_one_window_is_counted_one_by_one(tmp_path):
