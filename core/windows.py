@@ -173,7 +173,7 @@ class Windows:
     def add_counts(self, counts: Counts, at: float) -> bool:
         """The same for posts of one pane that were counted together, received at that time.
 
-        False: there are more names than the pane takes. Nothing was added then; add the posts one by one.
+        False: there are more names than the pane takes. No post was added then; add them one by one.
         """
         pane = self._pane(int(at // SLIDE))
         if pane is None:
