@@ -1,7 +1,7 @@
 """A process and the processes that it started: what they have taken together. Work that is handed on is not saved.
 
 Children are found where the kernel lists them (CONFIG_PROC_CHILDREN, which distributions set). One that outlives
-its parent belongs to nobody here. A look has to be cheap: a hundred are taken in a second beside what is measured.
+its parent belongs to nobody here. A look has to be cheap: fifty are taken in a second beside what is measured.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ What was found, and what became of it:
   waits for the other. On this machine its core is shared with the simulator, and with a database if there is one.
 - The second process also counts the window's names of all its posts together. A list of words for each post was
   made twice and thrown away twice, a quarter of the writer's work.
-- What is left to the writer is one loop without calls. A row of the feed is a struct that holds the line, and
+- What is left to the writer is one loop with few calls. A row of the feed is a struct that holds the line, and
   makes the post of it when somebody looks.
 - A matched post costs several times an unmatched one. A word that stands between two signs of ASCII is a word of
   the normal form, which therefore need not be made; the words of the window are remembered by the runs of

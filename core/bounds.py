@@ -46,8 +46,7 @@ class Bounds:
         """
         if self._from is not None and at >= self._from and newer(id, self._before):
             return False
-        newest = self.newest
-        if id > newest if len(id) == len(newest) else len(id) > len(newest):  # `newer`, for every post
+        if newer(id, self.newest):
             self.newest = id
         return True
 

@@ -154,7 +154,7 @@ class Drafter:
         opinions: Iterable[Opinion | None] = (),
     ) -> None:
         """Judge these items, of which there may be opinions already."""
-        # One loop without calls where none is needed: this is what each post costs the writer.
+        # One loop with few calls: this is what each post costs the writer.
         batch, rows, passed, read = draft.batch, draft.rows, self._bounds.passed, self._read
         add = crashpoint.after(Point.IN_BATCH, rows.append)
         seq = last_seq + len(rows)
@@ -180,9 +180,7 @@ class Drafter:
             matched = opinion.matched
             if matched is not None and not self._wanted(item.raw):
                 matched = None
-            batch.consumed += 1
-            if self._left is not None:
-                self._left -= 1
+            self._count(batch)
             if matched is not None:
                 batch.entries.append(Entry(opinion.id, at, opinion.text_hash, matched, backfilled, raw))
                 draft.matched.append(len(rows))
@@ -223,14 +221,17 @@ class Drafter:
             return None
         if not line.backfilled and (after := self._bounds.seen(taken.judged, at)) is not None:
             batch.gaps.append(after)
-        if taken.kept is None:  # forgotten: it counts as filtered out
-            batch.consumed += 1
-            if self._left is not None:
-                self._left -= 1
-            return None
+        if taken.kept is None:
+            self._count(batch)
+            return None  # forgotten: it counts as filtered out
         matched = eyes.match(taken.judged, quoted=self._quoted)
         shown = shown_of(taken.kept, taken.raw)
         return opinion_of(taken.kept, shown, matched), shown, taken.raw
+
+    def _count(self, batch: Batch) -> None:
+        batch.consumed += 1
+        if self._left is not None:
+            self._left -= 1
 
     def _read(self, raw: bytes) -> Post:
         """What a row shows of a line."""

@@ -108,11 +108,8 @@ def words_in(needles: Sequence[bytes], *, at_once: bool) -> Sieve:
         return lambda low: not table.isdisjoint(_ASCII_RUN.findall(low))
     # The word comes first: it is what `re` can look for fast.
     whole = re.compile(b"|".join(rb"%b(?![a-z0-9_])(?<![a-z0-9_]%b)" % (needle, needle) for needle in needles))
-    search = whole.search
-    if len(needles) == 1:
-        return lambda low, needle=needles[0]: needle in low and search(low) is not None  # type: ignore[misc]
     part = parts_in(needles)
-    return lambda low: part(low) and search(low) is not None
+    return lambda low: part(low) and whole.search(low) is not None
 
 
 def lowered(text: str) -> bytes:

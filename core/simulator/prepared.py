@@ -193,17 +193,16 @@ class Plate:
         """The deliveries `first` to `last`: each a line, or (`chunked`) a line in a chunk of its own."""
         moulds = self._chunks if chunked else self._lines
         order = self._order
-        first_id, stride, size = order.first_id, order.stride, order.size
         tick, second, begin, moment = -1, -1, b"", b""
         for n in order.numbers(first, last):
-            post_id = first_id + n * stride
+            post_id = order.id(n)
             if post_id >> 22 != tick:  # another millisecond
                 tick = post_id >> 22
                 at, milliseconds = divmod(round(moment_of(post_id) * 1000), 1000)
                 if at != second:
                     second, begin = at, iso(at)[:-4].encode()
                 moment = b"%b%03dZ" % (begin, milliseconds)
-            yield moulds[n % size].fill(b"%d" % post_id, moment)
+            yield moulds[n % order.size].fill(b"%d" % post_id, moment)
 
 
 class _Mould:

@@ -14,6 +14,7 @@ import html
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -244,12 +245,10 @@ def _text(tweet: _Tweet) -> str:
     text = (tweet.note_tweet.text if tweet.note_tweet else "") or tweet.text or ""
     if "&" not in text:
         return text
-    if text.count("&") == text.count("&amp;") + text.count("&lt;") + text.count("&gt;"):  # what X escapes
-        return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    try:
-        return html.unescape(text)
-    except ValueError:  # a reference of thousands of digits
-        return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    if text.count("&") > text.count("&amp;") + text.count("&lt;") + text.count("&gt;"):  # more than X escapes
+        with suppress(ValueError):  # a reference of thousands of digits
+            return html.unescape(text)
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def _refs(tweet: _Tweet) -> tuple[Ref, ...]:
