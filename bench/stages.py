@@ -27,7 +27,7 @@ from core.events import EventLog
 from core.journal import Journal, Tombstones
 from core.lines import LineQueue
 from core.privacy import Privacy
-from core.query import parse_topic
+from core.query import lowered, parse_topic
 from core.settings import Settings
 from core.sources import decoder, glance, people
 from core.sources.x.body import LineBody
@@ -109,7 +109,7 @@ def _stages(parts: Sequence[bytes]) -> list[tuple[str, float]]:
         ("errors and deletions of X?", lambda: _each(surely_a_post, lines)),
         ("through the queue to the writer", lambda: _queued(lines)),
         ("glance: read into structs, gather the words", lambda: _each(look, lines)),
-        ("surely not about the topic?", lambda: _each(topic.lacks, words)),
+        ("surely not about the topic?", lambda: _each(lambda told: topic.lacks(told, lowered(told)), words)),
         ("verdict: both, and decode and match the rest", lambda: _each(id, _drafts(lines, TOPIC, glances=True))),
         ("without a glance: decode and match all", lambda: _each(id, _drafts(lines, TOPIC, glances=False))),
     ]

@@ -9,7 +9,6 @@ glance is not enough goes the plain way; without a glance all of them do, with t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, repeat
 
 import msgspec
 
@@ -19,9 +18,9 @@ from core.connection import Line
 from core.crashpoint import Point
 from core.errors import Undecodable
 from core.journal import Batch, Deletion, Entry, GapMark, KeywordsMark, Mark, Rejected
-from core.opinion import SHOWN, Answer, Judge, Opinion, opinion_of, shown_of
+from core.opinion import SHOWN, About, Answer, Judge, Opinion, opinion_of, shown_of
 from core.post import Post
-from core.privacy import Privacy, Taken
+from core.privacy import Privacy
 from core.query import Query
 from core.second import Second
 from core.snapshot import FeedRow, Verdict
@@ -43,14 +42,6 @@ class Draft(msgspec.Struct):
     counts: Counts | None = None
     # By the second of their arrival: posts of the stream that were consumed, and of these the ones that matched.
     seconds: dict[int, list[int]] = {}
-
-
-class _Eyes(msgspec.Struct, frozen=True):
-    """How the lines of one batch are looked at."""
-
-    judge: Judge
-    decode: Callable[[bytes], Taken]
-    match: Callable[..., tuple[str, ...] | None]
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -108,7 +99,7 @@ class Drafter:
             theirs = self._second.share(topic.text, len(items), waiting)
         own = len(items) - theirs
         if self._second is not None and theirs:
-            self._second.ask(topic.text, [item.raw if isinstance(item, Line) else b"" for item in items[own:]])
+            self._second.ask(topic.text, _lines(items[own:]))
         return Begun(items, topic, own)
 
     def finish(self, begun: Begun, last_seq: int, then: Callable[[], None] = lambda: None) -> Draft:
@@ -117,26 +108,17 @@ class Drafter:
         `then` is called as soon as the next one can begin: before this one is done.
         """
         items, topic, own = begun.items, begun.topic, begun.own
-        eyes = _Eyes(
-            Judge(
-                crashpoint.after(Point.DECODED, self._privacy.glance()),
-                crashpoint.after(Point.MATCHED, topic.lacks),
-                crashpoint.after(Point.MATCHED, topic.match_rest),
-                self._quoted,
-            ),
-            crashpoint.after(Point.DECODED, self._privacy.take),
-            crashpoint.after(Point.MATCHED, topic.match),
-        )
         draft = Draft(Batch(self._source), len(items))
-        self._judge(items[:own], eyes, draft, last_seq)
+        self._judge(items[:own], topic, draft, last_seq)
         answer: Answer | None = None
         if self._second is not None and own < len(items):
             answer = self._second.answer()
         then()
-        if answer is None or self._privacy.intervenes:  # since a moment ago: then only a whole look will do
-            self._judge(items[own:], eyes, draft, last_seq)
-        else:
-            self._judge(items[own:], eyes, draft, last_seq, answer.opinions)
+        if self._privacy.intervenes:  # since a moment ago: then only a whole look will do
+            answer = None
+        self._judge(items[own:], topic, draft, last_seq, None if answer is None else answer.opinions)
+        draft.batch.consumed = draft.batch.delivered - len(draft.batch.quarantined)
+        if answer is not None:
             draft.counts = _counted(draft, answer.counts)
         draft.batch.last_id = self._bounds.newest
         for second, (consumed, matched) in draft.seconds.items():
@@ -148,18 +130,26 @@ class Drafter:
     def _judge(
         self,
         items: Sequence[Line | Mark],
-        eyes: _Eyes,
+        topic: Query,
         draft: Draft,
         last_seq: int,
-        opinions: Iterable[Opinion | None] = (),
+        opinions: Sequence[Opinion | None] | None = None,
     ) -> None:
         """Judge these items, of which there may be opinions already."""
+        if opinions is None:
+            judge = Judge(
+                crashpoint.after(Point.DECODED, self._privacy.glance()),
+                crashpoint.after(Point.MATCHED, topic.lacks),
+                crashpoint.after(Point.MATCHED, topic.match_rest),
+                self._quoted,
+            )
+            opinions = judge(_lines(items))
         # One loop with few calls: this is what each post costs the writer.
         batch, rows, passed, read = draft.batch, draft.rows, self._bounds.passed, self._read
         add = crashpoint.after(Point.IN_BATCH, rows.append)
         seq = last_seq + len(rows)
         last_second, counts = None, list[int]()
-        for item, found in zip(items, chain(opinions, repeat(None))):  # noqa: B905 - endless
+        for item, found in zip(items, opinions, strict=True):
             if self._left == 0 and not isinstance(item, KeywordsMark):
                 self._leave_out(item, batch)
                 continue
@@ -168,36 +158,39 @@ class Drafter:
                 continue
             raw, at, backfilled = item.raw, item.at, item.backfilled
             batch.delivered += 1
+            if self._left is not None:
+                self._left -= 1
             if not backfilled:
                 batch.last_byte_at = at if item.until is None else item.until
-            post = None
-            opinion = found or eyes.judge(raw)
-            if opinion is None or not (backfilled or passed(opinion.id, at)):
-                formed = self._form(item, eyes, batch)
+            opinion, post = found, None
+            if opinion is None or not (
+                backfilled or passed(opinion if isinstance(opinion, str) else opinion.id, at)
+            ):
+                formed = self._form(item, topic, batch)
                 if formed is None:
                     continue
                 opinion, post, raw = formed
-            matched = opinion.matched
-            if matched is not None and not self._wanted(item.raw):
-                matched = None
-            self._count(batch)
-            if matched is not None:
+            if isinstance(opinion, About) and not self._wanted(item.raw):
+                opinion = opinion.id
+            if isinstance(opinion, About):
+                verdict, matched = MATCHED, opinion.matched
                 batch.entries.append(Entry(opinion.id, at, opinion.text_hash, matched, backfilled, raw))
                 draft.matched.append(len(rows))
                 draft.names.append(opinion.names)
-            elif self._keep_all:
-                batch.filtered.append(Rejected(opinion.id, at, "", raw))
-            seq += 1
-            verdict = FILTERED if matched is None else MATCHED
-            if post is None:
-                add(FeedRow(seq, None, verdict, matched or (), at, backfilled, raw, read))
             else:
-                add(FeedRow(seq, post, verdict, matched or (), at, backfilled))
+                verdict, matched = FILTERED, ()
+                if self._keep_all:
+                    batch.filtered.append(Rejected(opinion, at, "", raw))
+            seq += 1
+            if post is None:
+                add(FeedRow(seq, None, verdict, matched, at, backfilled, raw, read))
+            else:
+                add(FeedRow(seq, post, verdict, matched, at, backfilled))
             if not backfilled:  # rates are those of the stream
                 if (second := int(at)) != last_second:
                     last_second, counts = second, draft.seconds.setdefault(second, [0, 0])
                 counts[0] += 1
-                if matched is not None:
+                if verdict is MATCHED:
                     counts[1] += 1
 
     def _leave_out(self, item: Line | Mark, batch: Batch) -> None:
@@ -210,28 +203,24 @@ class Drafter:
         elif item.until is not None:
             batch.last_byte_at = item.until
 
-    def _form(self, line: Line, eyes: _Eyes, batch: Batch) -> tuple[Opinion, Post, bytes] | None:
+    def _form(self, line: Line, topic: Query, batch: Batch) -> tuple[Opinion, Post, bytes] | None:
         """An opinion of a line, its post, and what is to be kept of the line; None: nobody sees anything of it."""
         raw, at = line.raw, line.at
         try:
-            taken = eyes.decode(raw)
+            taken = crashpoint.after(Point.DECODED, self._privacy.take)(raw)
         except Undecodable as error:
+            if self._left is not None:
+                self._left += 1  # it was no post
             reason = str(error)[:QUARANTINE_REASON_LENGTH]
             batch.quarantined.append(Rejected("", at, reason, self._privacy.unreadable(raw)))
             return None
         if not line.backfilled and (after := self._bounds.seen(taken.judged, at)) is not None:
             batch.gaps.append(after)
         if taken.kept is None:
-            self._count(batch)
             return None  # forgotten: it counts as filtered out
-        matched = eyes.match(taken.judged, quoted=self._quoted)
+        matched = crashpoint.after(Point.MATCHED, topic.match)(taken.judged, quoted=self._quoted)
         shown = shown_of(taken.kept, taken.raw)
         return opinion_of(taken.kept, shown, matched), shown, taken.raw
-
-    def _count(self, batch: Batch) -> None:
-        batch.consumed += 1
-        if self._left is not None:
-            self._left -= 1
 
     def _read(self, raw: bytes) -> Post:
         """What a row shows of a line."""
@@ -247,6 +236,11 @@ class Drafter:
             batch.deletions.append(self._privacy.deletion(mark))
             return
         batch.gaps.append(mark)
+
+
+def _lines(items: Iterable[Line | Mark]) -> list[bytes]:
+    """A line for each item; an empty one, of which nobody has an opinion, for what is none."""
+    return [item.raw if isinstance(item, Line) else b"" for item in items]
 
 
 def _counted(draft: Draft, counts: Counts) -> Counts | None:

@@ -6,28 +6,31 @@ is made of it depends on what came before, and is the writer's part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 import msgspec
 
-from core.errors import Undecodable
-from core.post import Post
-from core.query import Query
+from core.post import Content, Post
+from core.query import Query, utf8
 from core.sources.base import Glance
 from core.windows import Counts, Names, names_of
 
 GLANCED = 16_000  # bytes of a line that may be refused at a glance; a row keeps it in the place of its post
 SHOWN = 30_000  # characters of a post that a front end gets to show: the longest of X whole, no monster of 5 MB
+SURELY_SHOWN = SHOWN // 4  # bytes of a line; a post's words come from its line, each three times at most
 
 
-class Opinion(msgspec.Struct, array_like=True, gc=False):
-    """Of one line that is a post."""
+class About(msgspec.Struct, array_like=True, gc=False):
+    """The opinion of a post that is about the topic."""
 
     id: str
-    matched: tuple[str, ...] | None = None  # the topic's terms that matched; None: not about the topic
-    text_hash: int = 0  # of a post about the topic, like what follows
-    names: Names | None = None  # None also when they are counted with those of others
+    matched: tuple[str, ...]  # the topic's terms
+    text_hash: int
+    names: Names | None  # None when they are counted with those of others
+
+
+Opinion = About | str  # or the id of a post that is not about the topic
 
 
 class Answer(msgspec.Struct, array_like=True, gc=False):
@@ -39,23 +42,22 @@ class Answer(msgspec.Struct, array_like=True, gc=False):
 
 def shown_of(post: Post, raw: bytes) -> Post:
     """As much of the post of that line as a front end gets to show."""
-    # A post's words come from its line, each three times at most; so most need no measuring.
-    return post if len(raw) < SHOWN // 4 else post.within(SHOWN)
+    return post if len(raw) < SURELY_SHOWN else post.within(SHOWN)
 
 
 def opinion_of(post: Post, shown: Post, matched: tuple[str, ...] | None) -> Opinion:
     """The opinion of a post as it is stored and shown. Pure."""
     if matched is None:
-        return Opinion(post.id)
-    return Opinion(post.id, matched, text_hash(post.text), names_of(shown))
+        return post.id
+    return About(post.id, matched, text_hash(post.text), names_of(shown))
 
 
 class Judge(msgspec.Struct, frozen=True, gc=False):
     """How lines are judged at a glance: what a source sees of one, and what a topic says of that."""
 
     glance: Callable[[bytes], Glance | None]
-    lacks: Callable[[str], bool]
-    match_rest: Callable[..., tuple[str, ...] | None]
+    lacks: Callable[[str, bytes], bool]
+    match_rest: Callable[[Content, bytes, bool], tuple[str, ...] | None]
     quoted: bool
 
     @classmethod
@@ -63,28 +65,50 @@ class Judge(msgspec.Struct, frozen=True, gc=False):
         """The judge by that topic."""
         return cls(glance, topic.lacks, topic.match_rest, quoted)
 
-    def __call__(self, raw: bytes) -> Opinion | None:
-        """The opinion of a line of which nothing is to be changed; None: a glance is not enough to form one."""
-        if len(raw) > GLANCED:
-            return None
-        try:
-            seen = self.glance(raw)
-            if seen is None:
-                return None
-            if self.lacks(seen.words):
-                return Opinion(seen.id)
-            post = seen.post()
-        except Undecodable:
-            return None
-        return opinion_of(post, shown_of(post, raw), self.match_rest(post, quoted=self.quoted))
+    def __call__(self, lines: Sequence[bytes]) -> list[Opinion | None]:
+        """The opinions of lines of which nothing is to be changed; None: a glance is not enough to form one.
+
+        One step for all lines, then the next one: what a step needs stays in the processor's caches.
+        """
+        glance = self.glance
+        looks = [glance(raw) if len(raw) <= GLANCED else None for raw in lines]
+        opinions: list[Opinion | None] = [None if look is None else look.id for look in looks]
+        seen = [(place, look) for place, look in enumerate(looks) if look is not None]
+        words = [look.words for _, look in seen]
+        texts = [*map(utf8, words)]
+        lows = [*map(bytes.lower, texts)]
+        rest = [number for number, lacks in enumerate(map(self.lacks, words, lows)) if not lacks]
+        said = [seen[number][1].content() for number in rest]
+        for number, content in zip(rest, said, strict=True):
+            if content.text is not words[number]:
+                texts[number] = utf8(content.text)
+                lows[number] = texts[number].lower()
+        terms = [
+            self.match_rest(content, lows[number], self.quoted) for number, content in zip(rest, said, strict=True)
+        ]
+        about = [
+            (number, content, matched)
+            for number, content, matched in zip(rest, said, terms, strict=True)
+            if matched is not None
+        ]
+        hashes = [_hash(texts[number]) for number, *_ in about]
+        names = [
+            names_of(content, lows[number])
+            if len(raw := lines[seen[number][0]]) < SURELY_SHOWN
+            else names_of(shown_of(seen[number][1].post(), raw))
+            for number, content, _ in about
+        ]
+        for (number, content, matched), hashed, told in zip(about, hashes, names, strict=True):
+            opinions[seen[number][0]] = About(content.id, matched, hashed, told)
+        return opinions
 
 
-def think(judge: Judge, lines: Iterable[bytes]) -> Answer:
+def think(judge: Judge, lines: Sequence[bytes]) -> Answer:
     """What that judge says of these lines together."""
-    opinions = [*map(judge, lines)]
+    opinions = judge(lines)
     names = []
     for opinion in opinions:
-        if opinion is not None and opinion.names is not None:
+        if isinstance(opinion, About) and opinion.names is not None:
             names.append(opinion.names)
             opinion.names = None
     return Answer(opinions, Counts.of(names))
@@ -92,5 +116,8 @@ def think(judge: Judge, lines: Iterable[bytes]) -> Answer:
 
 def text_hash(text: str) -> int:
     """A signed 64-bit hash of a text, the same in every run and on every machine."""
-    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
+    return _hash(utf8(text))
+
+
+def _hash(encoded: bytes) -> int:
+    return int.from_bytes(blake2b(encoded, digest_size=8).digest(), "big", signed=True)

@@ -31,28 +31,40 @@ class Ref(msgspec.Struct, frozen=True, gc=False):
     id: str
 
 
-class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One post.
+class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a post says, and who says it where: all that a topic can ask for, and a window counts.
 
-    `id` is unique within `source`, an opaque string. `text` is the whole text: a long post's `note_tweet`,
-    a retweet's original where the source gave it. `tags` are without `#`, `mentions` without `@`, both as
-    written; `links` are expanded addresses. `edit_of` is the id of the first version when this is a later one.
-    `quoted_text` is the text of a quoted post, kept apart because matching uses it only by setting.
+    `text` is the whole text: a long post's `note_tweet`, a retweet's original where the source gave it. `tags` are
+    without `#`, `mentions` without `@`, both as written; `links` are expanded addresses. `quoted_text` is the text
+    of a quoted post, kept apart because matching uses it only by setting.
     """
 
-    source: str
     id: str
     text: str
-    created_at: datetime | None = None
     author: Author = Author()
     lang: str = ""
     tags: tuple[str, ...] = ()
     mentions: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
-    metrics: dict[str, int] = {}
     refs: tuple[Ref, ...] = ()
-    edit_of: str = ""
     quoted_text: str = ""
+
+    def ref(self, kind: RefKind) -> str:
+        """The id of the first reference of that kind, or an empty string."""
+        return next((ref.id for ref in self.refs if ref.kind == kind), "")
+
+
+class Post(Content, frozen=True, kw_only=True, gc=False):
+    """One post.
+
+    `id` is unique within `source`, an opaque string. `edit_of` is the id of the first version when this is a later
+    one.
+    """
+
+    source: str
+    created_at: datetime | None = None
+    metrics: dict[str, int] = {}
+    edit_of: str = ""
 
     @property
     def key(self) -> str:
@@ -91,10 +103,6 @@ class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             + len(self.refs)
             + sum(len(words) + sum(map(len, words)) for words in lists if words)
         )
-
-    def ref(self, kind: RefKind) -> str:
-        """The id of the first reference of that kind, or an empty string."""
-        return next((ref.id for ref in self.refs if ref.kind == kind), "")
 
 
 class _Room:

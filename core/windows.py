@@ -12,13 +12,15 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from heapq import nlargest
 from itertools import chain, groupby
 from operator import attrgetter, itemgetter
 
 import msgspec
 
-from core.post import Post
+from core.post import Content
+from core.query import lowered
 from core.snapshot import Top, Window
 
 LENGTH = 3600  # seconds
@@ -26,7 +28,7 @@ SLIDE = 300  # seconds
 PANE_NAMES = 10_000
 TOP = 20
 KNOWN = 16_384  # runs of characters whose words are remembered: 4 MB, at worst 13
-KNOWN_LENGTH = 32  # characters of the longest of them
+KNOWN_LENGTH = 64  # bytes of the longest of them
 VIEW_EVERY = 5.0  # seconds between two views
 
 KINDS = ("tags", "authors", "links", "languages", "words")
@@ -83,15 +85,19 @@ class Counts(msgspec.Struct, array_like=True, gc=False):
         return Counts(number, left)
 
 
-def names_of(post: Post) -> Names:
-    """The names in a post. Pure."""
-    words = {*map(_word, post.text.split())}  # no word goes on beyond a space
+def names_of(post: Content, low: bytes | None = None) -> Names:
+    """The names in a post. Pure. `low`: its text, `lowered`, if that is at hand."""
+    runs = (lowered(post.text) if low is None else low).split()  # no word goes on beyond a space
+    words = {*map(_word, runs)}
     if _SEVERAL in words:
-        words = {word for run in post.text.split() for word in _words_in(run)}
+        words.discard(_SEVERAL)
+        for run in runs:
+            if _word(run) is _SEVERAL:
+                words.update(_words_in(run))
     words.discard(_NONE)
     tags, links, author, lang = post.tags, post.links, post.author.username, post.lang
     return Names(
-        {f"#{tag.casefold()}" for tag in tags} if tags else (),
+        {*map(_tag, tags)} if tags else (),
         (f"@{author}",) if author else (),
         {*links} if links else (),
         (lang,) if lang else (),
@@ -99,19 +105,25 @@ def names_of(post: Post) -> Names:
     )
 
 
-def _words_in(run: str) -> list[str]:
+@lru_cache(KNOWN)
+def _tag(tag: str) -> str:
+    return f"#{tag.casefold()}"
+
+
+def _words_in(run: bytes) -> list[str]:
     """The words that are counted in a run of characters without a space."""
     # Folded, the capital i with a dot would be an i and a mark that is part of no word.
-    return [word for word in _PROSE.findall(run.replace("İ", "i").casefold()) if word not in _SILENT]
+    folded = run.decode("utf-8", "surrogatepass").replace("İ", "i").casefold()
+    return [word for word in _PROSE.findall(folded) if word not in _SILENT]
 
 
-class _Known(dict[str, str]):
+class _Known(dict[bytes, str]):
     """The one word that is counted in a run; or _NONE, or _SEVERAL.
 
     Those that were read are remembered: most of a text is what others have written too.
     """
 
-    def __missing__(self, run: str) -> str:
+    def __missing__(self, run: bytes) -> str:
         words = _words_in(run)
         word = words[0] if len(words) == 1 else _SEVERAL if words else _NONE
         if len(run) <= KNOWN_LENGTH:

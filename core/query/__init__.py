@@ -12,17 +12,19 @@ the places. Knows Post and nothing else of the program.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
-from core.post import Post
+from core.post import Content, Post
 from core.query.grammar import parse
 from core.query.highlight import Highlighter
 from core.query.match import Matcher
 from core.query.rules import RULE_LENGTH, TOPIC_LENGTH, check_length, check_rule, check_topic
+from core.query.text import lowered, utf8
 from core.query.tree import Node
 from core.query.tree import terms as positive_terms
 
-__all__ = ["LONGEST_POST", "Query", "parse_keywords", "parse_topic"]
+__all__ = ["LONGEST_POST", "Query", "lowered", "parse_keywords", "parse_topic", "utf8"]
 
 # Characters of a post that are looked at: four times what X allows. The tokenizer needs up to 60 µs for one of
 # the worst, so that no post takes longer than some seconds.
@@ -59,17 +61,22 @@ class Query:
         """
         return self._matcher.match(post.within(LONGEST_POST), quoted=quoted)
 
-    def match_rest(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
-        """The same for a post that `lacks` has let through: what it asked is not asked a second time."""
-        return self._matcher.match(post, quoted=quoted, sifted=True)
-
-    def lacks(self, words: str) -> bool:
+    @cached_property
+    def lacks(self) -> Callable[[str, bytes], bool]:
         """Whether surely no post matches whose texts, tags, mentions and links are all parts of `words`.
 
-        No letter, digit or `_` of ASCII may touch such a part, and the post is one that `match` looks at as a
-        whole (LONGEST_POST). Much cheaper than `match`; False says nothing.
+        Called with `words` and `lowered(words)`. No letter, digit or `_` of ASCII may touch such a part, and the
+        post is one that `match` looks at as a whole (LONGEST_POST). Much cheaper than `match`; False says nothing.
         """
-        return self._matcher.lacks(words)
+        return self._matcher.lacks
+
+    @cached_property
+    def match_rest(self) -> Callable[[Content, bytes, bool], tuple[str, ...] | None]:
+        """The same as `match` for what `lacks` has let through: what it asked is not asked a second time.
+
+        Called with a post's content, `lowered(text)` of it, and `quoted`.
+        """
+        return self._matcher.match_rest
 
     def match_plain(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
         """The same verdict by the definition itself, every text tokenized: what `match` is tested against."""

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import methodcaller
 from typing import Any, Generic, Literal, TypeVar
 
-from core.post import Post, RefKind
+from core.post import Content, RefKind
 from core.query.operators import answers_locally
 from core.query.rules import undecidable
 from core.query.text import (
@@ -71,21 +71,22 @@ class _once(Generic[T]):
         return value
 
 
-def _texts_of(post: Post, quoted: bool) -> tuple[str, ...]:
+def _texts_of(post: Content, quoted: bool) -> tuple[str, ...]:
     return (post.text, post.quoted_text) if quoted and post.quoted_text else (post.text,)
 
 
-def _segments(post: Post, texts: tuple[str, ...]) -> tuple[str, ...]:
+def _segments(post: Content, texts: tuple[str, ...]) -> tuple[str, ...]:
     return (*texts, *post.tags, *post.mentions, *post.links)
 
 
 class View:
     """One post as the tests see it. All strings are normalised."""
 
-    def __init__(self, post: Post, texts: tuple[str, ...]) -> None:
+    def __init__(self, post: Content, texts: tuple[str, ...], low: bytes) -> None:
+        """`low`: the first text, `lowered`, where most words are that are found."""
         self.post = post
         self._texts = texts
-        self._low = lowered(texts[0])  # where most words are that are found
+        self.low = low
 
     @_once
     def normal(self) -> str:
@@ -107,7 +108,7 @@ class View:
 
         Most words of ASCII stand between two characters of ASCII, which nothing has to be normalised for.
         """
-        if (alone := alone_in_ascii(word)) is not None and alone.search(self._low) is not None:
+        if (alone := alone_in_ascii(word)) is not None and alone.search(self.low) is not None:
             return True
         normal = self.normal
         at = normal.find(word)
@@ -158,6 +159,9 @@ class View:
 
 class PlainView(View):
     """The same without any short cut: everything is taken from the tokens."""
+
+    def __init__(self, post: Content, texts: tuple[str, ...]) -> None:
+        super().__init__(post, texts, b"")
 
     @_once
     def words(self) -> frozenset[str]:
@@ -213,25 +217,32 @@ class Matcher:
         linked = bool({"http", "https"} & {*found})
         self._glance = words_in(encoded, at_once=not few) if plain and not linked else self._sieve
 
-    def match(self, post: Post, *, quoted: bool = False, sifted: bool = False) -> tuple[str, ...] | None:
-        """The terms that matched, in the query's order, or None. `sifted`: `lacks` was asked."""
-        texts = _texts_of(post, quoted)
-        view = View(post, texts)
-        if self._sieve is not None and not sifted and surely_lacks("\n".join(view.segments), self._sieve):
-            return None
+    def match(self, post: Content, *, quoted: bool = False) -> tuple[str, ...] | None:
+        """The terms that matched, in the query's order, or None."""
+        if self._sieve is not None:
+            whole = "\n".join(_segments(post, _texts_of(post, quoted)))
+            if surely_lacks(whole, lowered(whole), self._sieve):
+                return None
+        return self.match_rest(post, lowered(post.text), quoted)
+
+    def match_rest(self, post: Content, low: bytes, quoted: bool) -> tuple[str, ...] | None:
+        """The same for what `lacks` has let through; `low` is its text, `lowered`."""
+        view = View(post, _texts_of(post, quoted), low)
         if self._needles and not any(needle in view.normal for needle in self._needles):
             return None
         return self._names(self._test(view))
 
-    def lacks(self, whole: str) -> bool:
+    def lacks(self, whole: str, low: bytes) -> bool:
         """Whether surely no post matches whose segments are parts of `whole` that no word of ASCII touches.
+
+        `low` is `lowered(whole)`.
 
         A needle is a whole word, or a whole name, wherever it makes a post match. So one that ASCII goes on with
         is none, and most of those who write "musical" are spared the rest.
         """
-        return self._glance is not None and surely_lacks(whole, self._glance)
+        return self._glance is not None and surely_lacks(whole, low, self._glance)
 
-    def match_plain(self, post: Post, *, quoted: bool = False) -> tuple[str, ...] | None:
+    def match_plain(self, post: Content, *, quoted: bool = False) -> tuple[str, ...] | None:
         """The same without any short cut: the definition that the fast path is held to."""
         return self._names(self._test(PlainView(post, _texts_of(post, quoted))))
 
@@ -368,7 +379,7 @@ def _needles(node: Node) -> tuple[str, ...] | None:
 def _decide_words(term: Words) -> Callable[[View], bool]:
     wanted = term.parts
     if len(wanted) == 1 and words(wanted[0]):
-        return methodcaller("has_word", wanted[0])
+        return _has_word(wanted[0])
     needed = frozenset(_word_parts(term))
     pictures = [part for part in wanted if not words(part)]
 
@@ -383,6 +394,14 @@ def _decide_words(term: Words) -> Callable[[View], bool]:
         )
     phrase = sequence(wanted)
     return lambda view: possible(view) and phrase in view.sequence
+
+
+def _has_word(word: str) -> Callable[[View], bool]:
+    """View.has_word; a post that matches has it most often where it is found at once."""
+    if (alone := alone_in_ascii(word)) is None:
+        return methodcaller("has_word", word)
+    search = alone.search
+    return lambda view: search(view.low) is not None or view.has_word(word)
 
 
 def near(found: list[Unit], wanted: tuple[str, ...], within: int) -> Iterator[tuple[int, int]]:

@@ -70,7 +70,7 @@ def normalise(text: str) -> str:
     """`text` in the one spelling that is compared. It distributes over texts joined by a line feed."""
     if text.isascii():
         return text.lower()
-    rest = _beyond_ascii(text.encode("utf-8", "surrogatepass"))
+    rest = _beyond_ascii(utf8(text))
     if _INVISIBLE.search(rest):
         text, rest = _INVISIBLE.sub("", text), _INVISIBLE.sub("", rest)
     if _UNSETTLED.search(rest) is None:
@@ -108,13 +108,20 @@ def words_in(needles: Sequence[bytes], *, at_once: bool) -> Sieve:
         return lambda low: not table.isdisjoint(_ASCII_RUN.findall(low))
     # The word comes first: it is what `re` can look for fast.
     whole = re.compile(b"|".join(rb"%b(?![a-z0-9_])(?<![a-z0-9_]%b)" % (needle, needle) for needle in needles))
+    if len(needles) == 1:
+        return lambda low: whole.search(low) is not None
     part = parts_in(needles)
     return lambda low: part(low) and whole.search(low) is not None
 
 
+def utf8(text: str) -> bytes:
+    """UTF-8, of a text that may hold anything."""
+    return text.encode("utf-8", "surrogatepass")
+
+
 def lowered(text: str) -> bytes:
     """UTF-8 with the capitals of ASCII in lower case, and no others: twice as fast as `lower` of a text."""
-    return text.encode("utf-8", "surrogatepass").lower()
+    return utf8(text).lower()
 
 
 @lru_cache(4096)
@@ -124,14 +131,16 @@ def alone_in_ascii(word: str) -> re.Pattern[bytes] | None:
     Left and right of it stands nothing, or what is ASCII and part of no word: `normalise` never joins that to a
     letter, nor takes it away. None for another kind of word.
     """
-    if not _ASCII_RUN.fullmatch(low := word.encode("utf-8", "surrogatepass")):
+    if not _ASCII_RUN.fullmatch(low := utf8(word)):
         return None
     # The word comes first: it is what `re` can look for fast.
     return re.compile(rb"%b(?![a-z0-9_\x80-\xff])(?<![a-z0-9_\x80-\xff]%b)" % (low, low))
 
 
-def surely_lacks(text: str, sieve: Sieve) -> bool:
+def surely_lacks(text: str, low: bytes, sieve: Sieve) -> bool:
     """Whether none of the sieve's needles is a part of `normalise(text)`, found out without normalising it.
+
+    `low` is `lowered(text)`.
 
     With words_in: whether none is a word there, at least by what is beside it in ASCII. A letter or digit of ASCII
     is part of a word whatever follows it.
@@ -140,7 +149,6 @@ def surely_lacks(text: str, sieve: Sieve) -> bool:
     the text, or one of _TO_ASCII; and two come together only when what stood between them was invisible. So a text
     with neither has no needle that it does not have in lower case. False says nothing.
     """
-    low = lowered(text)
     if sieve(low):
         return False
     if text.isascii() or _ODD.search(rest := _beyond_ascii(low)) is None:

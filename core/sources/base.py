@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from core.health import RateLimit, SourceState
-from core.post import Post
+from core.post import Content, Post
 from core.snapshot import Filled, Gap, Level
 
 
@@ -36,6 +36,9 @@ class Glance(Protocol):
     # Every text, tag, mention and link of the post is a part of this, as it stands in the post, and no letter,
     # digit or `_` of ASCII touches it there.
     words: str
+
+    def content(self) -> Content:
+        """What the post says, as `decode` gives it."""
 
     def post(self) -> Post:
         """The post, as `decode` gives it."""

@@ -14,6 +14,7 @@ from core.draft import Drafter
 from core.errors import QueryError, Undecodable
 from core.journal import Deletion, GapMark, KeywordsMark, Tombstones
 from core.opinion import GLANCED
+from core.post import Content
 from core.privacy import Privacy
 from core.pseudonyms import Pseudonyms
 from core.query import parse_topic
@@ -127,11 +128,14 @@ def test_opinions_of_another_change_nothing_of_a_batch(query, items, quoted, mos
 @example(encoded({"data": {"id": "1", "text": "xhttps://music.example/a"}}))
 @example(encoded({"data": {"id": "1", "text": "t", "lang": 5}}))
 def test_a_glance_is_of_a_post_and_has_all_of_its_words(raw):
+    fields = Content.__struct_fields__
     seen = GLANCE(raw)
     if seen is None:
         return
     post = DECODE(raw)
     assert (seen.id, seen.post()) == (post.id, post)
+    said = seen.content()
+    assert [getattr(said, name) for name in fields] == [getattr(post, name) for name in fields]
     for part in (post.text, post.quoted_text, *post.tags, *post.mentions, *post.links):
         assert not part or _untouched(part, seen.words), part
 
@@ -157,7 +161,7 @@ def test_a_hostile_line_is_judged_the_same_at_a_glance(line):
 
 def test_most_posts_that_are_not_about_the_topic_are_never_decoded(monkeypatch):
     looked = []
-    monkeypatch.setattr("core.sources.x.decode._post", lambda *given: looked.append(given))
+    monkeypatch.setattr("core.sources.x.decode._content", lambda *given: looked.append(given))
     texts = [
         "nothing of it",
         "a musical 🎵",

@@ -11,12 +11,12 @@ from core.bounds import Bounds
 from core.connection import Line
 from core.draft import Drafter
 from core.journal import AfterMark, Entry, GapMark, Tombstones
-from core.opinion import GLANCED, Judge, Opinion, text_hash
+from core.opinion import GLANCED, About, Judge, text_hash
 from core.privacy import Privacy
 from core.query import LONGEST_POST, parse_topic
 from core.snapshot import Verdict
 from core.sources import decoder, glance, people
-from core.windows import SLIDE, Counts, names_of
+from core.windows import SLIDE, Counts, Names, names_of
 from tests.unit.other_judge import Other
 
 AT = 1_790_000_000.0
@@ -28,14 +28,13 @@ def decoded(monkeypatch):
     """The ids of the posts that were decoded, in their order."""
     from core.sources.x import decode as module
 
-    whole, ids = module._post, []
+    content, ids = module._content, []
 
-    def post(*given):
-        made = whole(*given)
-        ids.append(made.id)
-        return made
+    def noted(id_, *given):
+        ids.append(id_)
+        return content(id_, *given)
 
-    monkeypatch.setattr(module, "_post", post)
+    monkeypatch.setattr(module, "_content", noted)
     return ids
 
 
@@ -240,9 +239,8 @@ def test_the_next_draft_can_begin_when_the_other_has_answered():
 
 def test_an_opinion_takes_no_more_than_a_glance():
     judge = Judge.by(parse_topic("music"), glance("x"), quoted=False)
-    assert judge(line("1", "jazz", size=GLANCED).raw) == Opinion("1")
-    assert judge(line("1", "jazz", size=GLANCED + 1).raw) is None
-    assert judge(b"") is None
+    lines = [line("1", "jazz", size=GLANCED).raw, line("2", "jazz", size=GLANCED + 1).raw, b"", b"{}"]
+    assert judge(lines) == ["1", None, None, None]
 
 
 def test_an_opinion_heeds_a_quoted_text_when_it_is_to():
@@ -250,5 +248,9 @@ def test_an_opinion_heeds_a_quoted_text_when_it_is_to():
     references = [{"type": "quoted", "id": "2"}]
     data = {"id": "1", "text": "jazz", "referenced_tweets": references}
     raw = json.dumps({"data": data, "includes": {"tweets": [quoted]}}).encode()
-    opinions = [Judge.by(parse_topic("music"), glance("x"), quoted=heeded)(raw) for heeded in (False, True)]
-    assert [one.matched for one in opinions if one] == [None, ("music",)]
+    for heeded, expected in (
+        (False, "1"),
+        (True, About("1", ("music",), text_hash("jazz"), Names((), (), (), (), {"jazz"}))),
+    ):
+        judge = Judge.by(parse_topic("music"), glance("x"), quoted=heeded)
+        assert judge([raw]) == [expected]

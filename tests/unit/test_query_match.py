@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.errors import QueryError
 from core.post import Author, Post, Ref
-from core.query import parse_keywords, parse_topic
+from core.query import lowered, parse_keywords, parse_topic
 from core.query.match import MAX_NEEDLES
 from tests.strategies import NASTY, QUERIES, TEXTS, WORDS
 
@@ -357,7 +357,10 @@ def test_the_fast_path_gives_the_verdict_of_the_plain_one(query, subject, quoted
     assert matched == topic.match_plain(subject, quoted=quoted)
     parts = (subject.text, subject.quoted_text, *subject.tags, *subject.mentions, *subject.links)
     for between in ("\n", "é", "\u0301", "\u200b", "\U0001d44f"):  # whatever else a source gives with them
-        assert not topic.lacks(between.join(("", *parts, ""))) or matched is None
+        words = between.join(("", *parts, ""))
+        lacks = topic.lacks(words, lowered(words))
+        assert not lacks or matched is None
+    assert lacks or topic.match_rest(subject, lowered(subject.text), quoted) == matched
     if matched is not None:
         assert matched
         assert list(matched) == [term for term in topic.terms if term in matched]

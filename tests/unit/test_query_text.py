@@ -118,6 +118,10 @@ def test_parts_of_a_term(term, expected):
     assert parts(term) == expected
 
 
+def lacks(text, sieve):
+    return surely_lacks(text, lowered(text), sieve)
+
+
 def test_no_character_turns_into_ascii_unnoticed():
     """Every character there is, between letters: whatever becomes a letter of ASCII, or nothing, is noticed."""
     for char in map(chr, range(0x80, 0x110000)):
@@ -125,8 +129,8 @@ def test_no_character_turns_into_ascii_unnoticed():
             continue
         normal = normalise(char)
         made = "".join(letter for letter in normal if letter.isascii() and (letter.isalnum() or letter == "_"))
-        assert not made or not surely_lacks(f" {char} ", parts_in([made.encode()])), hex(ord(char))
-        assert normal or not surely_lacks(f"a{char}b", parts_in([b"ab"])), hex(ord(char))
+        assert not made or not lacks(f" {char} ", parts_in([made.encode()])), hex(ord(char))
+        assert normal or not lacks(f"a{char}b", parts_in([b"ab"])), hex(ord(char))
 
 
 NEEDLES = st.lists(
@@ -138,7 +142,7 @@ ODD = st.text(alphabet="mMuUsSiIcC ſßＭＵﬁ\u200d\ufe0f\u00ad❤️🎵Kİ�
 @settings(max_examples=1500, deadline=None)
 @given(st.one_of(TEXTS, ODD), NEEDLES)
 def test_what_is_said_to_lack_the_needles_lacks_them(text, needles):
-    if surely_lacks(text, parts_in([needle.encode() for needle in needles])):
+    if lacks(text, parts_in([needle.encode() for needle in needles])):
         assert not any(needle in normalise(text) for needle in needles)
 
 
@@ -189,6 +193,6 @@ def test_usual_texts_are_known_to_lack_a_word_without_being_normalised():
         "«да» — хорошо",
         "왜 이렇게 좋아",
     ):
-        assert surely_lacks(text, parts_in([b"music"]))
+        assert lacks(text, parts_in([b"music"]))
     for text in ("MUSIC", "#newmusic", "ｍｕｓｉｃ", "mu\u200bsic", "𝓶usic"):
-        assert not surely_lacks(text, parts_in([b"music"]))
+        assert not lacks(text, parts_in([b"music"]))

@@ -13,16 +13,17 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from core.errors import Undecodable
-from core.post import Author, Post, Ref, RefKind
+from core.post import Author, Content, Post, Ref, RefKind
 
 SOURCE = "x"
 LONGEST_ID = 100  # characters; X's ids have 19 digits
@@ -90,6 +91,8 @@ class _Includes(msgspec.Struct, gc=False):
 
 _NOTHING = _Includes()
 
+C = TypeVar("C", bound=Content)
+
 
 class _Item(msgspec.Struct, gc=False):
     data: _Tweet | None = None
@@ -140,6 +143,9 @@ class _Glance(msgspec.Struct, gc=False):
     words: str
     tweet: _Tweet
     includes: _Includes | None
+
+    def content(self) -> Content:
+        return _content(self.id, self.text, self.tweet, self.includes or _NOTHING, Content)
 
     def post(self) -> Post:
         return _post(self.id, self.text, self.tweet, self.includes or _NOTHING)
@@ -198,6 +204,19 @@ def matching_rules(raw: bytes) -> list[str]:
 
 
 def _post(id: str, text: str, tweet: _Tweet, includes: _Includes) -> Post:
+    first = _id(tweet.edit_history_tweet_ids[0]) if tweet.edit_history_tweet_ids else ""
+    post = partial(
+        Post,
+        source=SOURCE,
+        created_at=_moment(tweet.created_at),
+        metrics=_metrics(tweet.public_metrics),
+        edit_of=first if first != id else "",
+    )
+    return _content(id, text, tweet, includes, post)
+
+
+def _content(id: str, text: str, tweet: _Tweet, includes: _Includes, make: Callable[..., C]) -> C:
+    """What `make` makes of the content, which it gets by name."""
     refs = _refs(tweet)
     others = {_id(other.id): other for other in includes.tweets or ()} if refs else {}
     told = tweet  # the post whose words these are: a retweet's are the original's
@@ -213,21 +232,16 @@ def _post(id: str, text: str, tweet: _Tweet, includes: _Includes) -> Post:
     if told is not tweet and tweet.entities is not None:
         outer = (item.username for item in tweet.entities.mentions or ())
         mentions = tuple(dict.fromkeys([*filter(None, outer), *mentions]))
-    first = _id(tweet.edit_history_tweet_ids[0]) if tweet.edit_history_tweet_ids else ""
     quoted = next((others.get(ref.id) for ref in quoting if ref.kind == "quoted"), None) if quoting else None
-    return Post(
-        source=SOURCE,
+    return make(
         id=id,
         text=text,
-        created_at=_moment(tweet.created_at),
         author=_author(_id(tweet.author_id), includes),
         lang=tweet.lang if tweet.lang and len(tweet.lang) <= LONGEST_LANGUAGE else "",
         tags=tags,
         mentions=mentions,
         links=links,
-        metrics=_metrics(tweet.public_metrics),
         refs=refs,
-        edit_of=first if first != id else "",
         quoted_text=_text(quoted) if quoted is not None else "",
     )
 
