@@ -27,12 +27,13 @@ from core.events import EventLog
 from core.journal import Journal, Tombstones
 from core.lines import LineQueue
 from core.privacy import Privacy
-from core.query import lowered, parse_topic
+from core.query import parse_topic
 from core.settings import Settings
 from core.sources import decoder, glance, people
 from core.sources.x.body import LineBody
 from core.sources.x.deletes import surely_a_post
 from core.sources.x.transport import READ_SIZE
+from core.utf8 import lowered
 from core.windows import Windows
 
 T = TypeVar("T")

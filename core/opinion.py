@@ -12,8 +12,9 @@ from hashlib import blake2b
 import msgspec
 
 from core.post import Content, Post
-from core.query import Query, utf8
+from core.query import Query
 from core.sources.base import Glance
+from core.utf8 import utf8
 from core.windows import Counts, Names, names_of
 
 GLANCED = 16_000  # bytes of a line that may be refused at a glance; a row keeps it in the place of its post

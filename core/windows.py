@@ -20,8 +20,8 @@ from operator import attrgetter, itemgetter
 import msgspec
 
 from core.post import Content
-from core.query import lowered
 from core.snapshot import Top, Window
+from core.utf8 import lowered
 
 LENGTH = 3600  # seconds
 SLIDE = 300  # seconds

@@ -8,8 +8,11 @@ pure functions; only `painted.py` turns ink into the colours of the theme. Texts
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
-from rich.cells import cell_len, get_character_cell_size
+from rich.cells import get_character_cell_size
+
+from core.utf8 import beyond_ascii, utf8
 
 Span = tuple[str, str]
 Line = tuple[Span, ...]
@@ -40,16 +43,25 @@ INKS = (
 ON_LOUD = frozenset(("hit", "chip", "warn-chip", "bad-chip"))  # inks with a background of their own
 
 
+@lru_cache(1024)  # a text is measured several times until it is drawn
+def cells(text: str) -> int:
+    """Cells that a text takes. Rich asks for each character, and hardly one is beyond ASCII."""
+    if text.isascii():
+        return len(text)
+    rest = beyond_ascii(utf8(text))
+    return len(text) - len(rest) + sum(map(get_character_cell_size, rest))
+
+
 def line_width(line: Iterable[Span]) -> int:
     """Cells that the line takes."""
-    return sum(cell_len(text) for text, _ in line)
+    return sum(cells(text) for text, _ in line)
 
 
 def take(text: str, width: int) -> str:
     """The longest beginning of the text that fits into `width` cells, never half a character."""
     if width <= 0:
         return ""
-    if cell_len(text) <= width:
+    if cells(text) <= width:
         return text
     used = 0
     for index, char in enumerate(text):
@@ -61,7 +73,7 @@ def take(text: str, width: int) -> str:
 
 def clip(text: str, width: int) -> str:
     """The text in at most `width` cells, ending in an ellipsis when something was cut off."""
-    if cell_len(text) <= width:
+    if cells(text) <= width:
         return text
     return take(text, width - 1).rstrip() + "…" if width > 0 else ""
 
@@ -69,7 +81,7 @@ def clip(text: str, width: int) -> str:
 def pad(text: str, width: int) -> str:
     """The text in exactly `width` cells, left-aligned."""
     text = clip(text, width)
-    return text + " " * (width - cell_len(text))
+    return text + " " * (width - cells(text))
 
 
 def fit(line: Iterable[Span], width: int) -> Line:
@@ -81,13 +93,13 @@ def fit(line: Iterable[Span], width: int) -> Line:
     for index, (whole, ink) in enumerate(spans):
         text = whole
         rest = index < last
-        if not rest and cell_len(text) > room:
+        if not rest and cells(text) > room:
             text = text.rstrip() or " " * room  # blanks at the end are not worth an ellipsis
-        size = cell_len(text)
+        size = cells(text)
         if size > room or (size == room and rest):
             cut = take(text, room - 1).rstrip() + "…" if room > 0 else ""
             fitted.append((cut, ink))
-            room -= cell_len(cut)
+            room -= cells(cut)
             break
         fitted.append((text, ink))
         room -= size
@@ -108,7 +120,7 @@ def wrap(text: str, width: int) -> list[str]:
     lines: list[str] = []
     current, used = "", 0
     for word in text.split(" "):
-        last, size = word, cell_len(word)
+        last, size = word, cells(word)
         if current and used + 1 + size <= width:
             current, used = f"{current} {word}", used + 1 + size
             continue
@@ -117,7 +129,7 @@ def wrap(text: str, width: int) -> list[str]:
         if size > width > 0:
             *whole, last = _pieces(word, width)
             lines += whole
-            size = cell_len(last)
+            size = cells(last)
         current, used = last, size
     lines.append(current)
     return lines

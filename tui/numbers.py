@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
-from rich.cells import cell_len
 
 from core.counters import Counters
 from core.snapshot import Series, Snapshot
-from tui.ink import Line, Span, fit, line_width, spread
+from tui.ink import Line, Span, cells, fit, line_width, spread
 from tui.plot import PERIODS, bars, bucket_size, counted, nice_top, shares, speeds, spiked
 from tui.words import count, minute, percent, rate
 
@@ -164,8 +163,8 @@ def _full(snapshot: Snapshot, width: int, height: int, life: bool, period: int) 
 
 def _foot(words: list[str], scale: str, width: int) -> Line:
     """The longest of the words that fits under a plot, beside it the scale if there is room: none is cut."""
-    said = next((one for one in words if cell_len(one) <= width), "")
-    beside = cell_len(said) + 2 + cell_len(scale) <= width
+    said = next((one for one in words if cells(one) <= width), "")
+    beside = cells(said) + 2 + cells(scale) <= width
     return spread([(said, "dim")], [(scale if beside else "", "faint-text@period")], width)
 
 

@@ -19,7 +19,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from core.snapshot import Snapshot
-from tui.ink import INKS, ON_LOUD, Line, Span
+from tui.ink import INKS, ON_LOUD, Line, Span, line_width
 from tui.select import selectable, selected
 
 
@@ -59,7 +59,7 @@ def strip_of(widget: Widget, line: Line, width: int, over: Style | None = None) 
             done, _, argument = action.partition(" ")
             style += Style.from_meta({"@click": ("app.do", (done, argument))})
         segments.append(Segment(text, style))
-    return Strip(segments).adjust_cell_length(width, own if over is None else own + over)
+    return Strip(segments, line_width(line)).adjust_cell_length(width, own if over is None else own + over)
 
 
 def own_style(widget: Widget) -> Style:

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 import msgspec
-from rich.cells import cell_len
 
 from core.snapshot import FeedRow, Verdict
-from tui.ink import Line, Span, clip, fit, line_width, pad
+from tui.ink import Line, Span, cells, clip, fit, line_width, pad
 from tui.sanitise import clean
 from tui.words import clock, minute
 
@@ -100,7 +99,7 @@ def from_hit(spans: list[Span], width: int) -> list[Span]:
         return spans
     before = "".join(text for text, _ in spans[:first])
     start = len(before)
-    while start and cell_len(before[start - 1 :]) <= LEAD:
+    while start and cells(before[start - 1 :]) <= LEAD:
         start -= 1
     if start == 0:
         return spans

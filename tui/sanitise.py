@@ -31,6 +31,7 @@ from functools import lru_cache
 from rich.cells import get_character_cell_size
 
 from core.marks import bounded
+from core.utf8 import beyond_ascii, utf8
 
 MOST_MARKS = 4
 _NEWLINE = "\n"
@@ -48,6 +49,7 @@ def show_signs(signs: frozenset[str]) -> None:
     global _signs  # noqa: PLW0603 - there is one terminal
     _signs = signs
     _shown.cache_clear()
+    _is_plain.cache_clear()
 
 
 @lru_cache(maxsize=4096)
@@ -118,9 +120,24 @@ def _walk(text: str) -> str:
 
 def clean(text: str) -> str:
     """The text on one line, line breaks shown as ` ⏎ `, outer white space removed."""
-    if text.isascii() and text.isprintable():
+    if _is_clean(text):
         return text.strip()
-    return " ⏎ ".join(line.strip() for line in _walk(text.strip()).split(_NEWLINE))
+    lines = _BREAKS.sub(_NEWLINE, text.strip()).split(_NEWLINE)
+    return " ⏎ ".join((line if _is_clean(line) else _walk(line)).strip() for line in lines)
+
+
+def _is_clean(text: str) -> bool:
+    """Whether every character is shown as it is; most texts are known to be so without looking at each."""
+    if not text.isprintable():
+        return False
+    return text.isascii() or (
+        all(map(_is_plain, beyond_ascii(utf8(text)))) and unicodedata.is_normalized("NFC", text)
+    )
+
+
+@lru_cache(maxsize=4096)
+def _is_plain(char: str) -> bool:
+    return _shown(char) == char and unicodedata.category(char)[0] != "M" and get_character_cell_size(char) > 0
 
 
 def clean_lines(text: str) -> list[str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
+
+from tui.ink import cells
 
 
 def selectable(widget: Widget, strip: Strip, y: int) -> Strip:
@@ -29,7 +30,7 @@ def with_selection(widget: Widget, strip: Strip, y: int) -> Strip:
         return strip
     text = strip.text
     start, end = span[0], len(text) if span[1] == -1 else span[1]
-    cuts = [cell_len(text[:start]), cell_len(text[:end]), strip.cell_length]
+    cuts = [cells(text[:start]), cells(text[:end]), strip.cell_length]
     before, inside, after = strip.divide(cuts)
     marked = Strip(list(Segment.apply_style(inside, post_style=_style(widget))), inside.cell_length)
     return Strip.join([before, marked, after])

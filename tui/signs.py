@@ -115,6 +115,8 @@ def count_one_cell() -> bool:
     """
     from rich.cells import cached_cell_len, get_character_cell_size  # noqa: PLC0415
 
+    from tui.ink import cells  # noqa: PLC0415
+
     try:
         from rich._unicode_data import load  # noqa: PLC0415 - Rich has no public way to say this
 
@@ -127,8 +129,8 @@ def count_one_cell() -> bool:
     for first, last, width in widths:
         counted += _without_signs(first, last) if width == 0 else [(first, last, width)]
     widths[:] = counted
-    get_character_cell_size.cache_clear()
-    cached_cell_len.cache_clear()
+    for known in (get_character_cell_size, cached_cell_len, cells):
+        known.cache_clear()
     return get_character_cell_size("\u093f") == 1
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 from msgspec.structs import replace
@@ -83,7 +84,12 @@ def running(seconds: float) -> str:
 
 def clock(at: float) -> str:
     """A moment of today: 12:41:09."""
-    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
+    return _clock(int(at))
+
+
+@lru_cache(64)  # what is on one screen came within seconds
+def _clock(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%H:%M:%S")
 
 
 def minute(at: float) -> str:

@@ -20,11 +20,10 @@ from core.query.grammar import parse
 from core.query.highlight import Highlighter
 from core.query.match import Matcher
 from core.query.rules import RULE_LENGTH, TOPIC_LENGTH, check_length, check_rule, check_topic
-from core.query.text import lowered, utf8
 from core.query.tree import Node
 from core.query.tree import terms as positive_terms
 
-__all__ = ["LONGEST_POST", "Query", "lowered", "parse_keywords", "parse_topic", "utf8"]
+__all__ = ["LONGEST_POST", "Query", "parse_keywords", "parse_topic"]
 
 # Characters of a post that are looked at: four times what X allows. The tokenizer needs up to 60 µs for one of
 # the worst, so that no post takes longer than some seconds.

@@ -12,6 +12,7 @@ from core.marks import mark_ranges
 from core.query.match import BETWEEN, near, sequence
 from core.query.text import Unit, normalise, units, word_pattern, words
 from core.query.tree import Entity, Term, Words
+from core.utf8 import beyond_ascii, utf8
 
 # A character and what may melt into it: marks, invisible characters, Korean vowels, Japanese voice marks.
 _CLUSTER_TAIL = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\u1160-\u11ff\uff9e\uff9f"
@@ -105,6 +106,9 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
     return merged
 
 
+_NONE = "\udfff"
+
+
 class _OneForOne(dict[int, str]):
     """Characters as they are compared, for `str.translate`. A character that may melt into its neighbour, or
     becomes none or several, is none that any text has."""
@@ -113,11 +117,21 @@ class _OneForOne(dict[int, str]):
         normal = normalise(chr(code))
         if len(self) >= _KNOWN:
             self.clear()
-        self[code] = "\udfff" if len(normal) != 1 or re.match(_tail(), chr(code)) else normal
+        self[code] = _NONE if len(normal) != 1 or re.match(_tail(), chr(code)) else normal
         return self[code]
 
 
 _one_for_one = _OneForOne()
+
+
+def _is_lowered(text: str, normal: str) -> bool:
+    """Whether each character became one in its place, which is that of `lower`. Few have to be looked up."""
+    return text.lower() == normal and all(map(_is_one, beyond_ascii(utf8(text))))
+
+
+@lru_cache(_KNOWN)
+def _is_one(char: str) -> bool:
+    return _one_for_one[ord(char)] != _NONE
 
 
 def _tail() -> str:
@@ -126,7 +140,7 @@ def _tail() -> str:
 
 def _aligned(text: str, normal: str) -> tuple[list[int] | range, list[int] | range]:
     """For each character of the normalised text where in `text` it comes from: starts and ends."""
-    if text.isascii() or text.translate(_one_for_one) == normal:  # as most are
+    if text.isascii() or _is_lowered(text, normal) or text.translate(_one_for_one) == normal:  # as most are
         return range(len(text)), range(1, len(text) + 1)
     # Where a cluster turns out to be too small, take whole runs, then the whole text.
     tail = _tail()

@@ -28,7 +28,6 @@ from core.query.rules import undecidable
 from core.query.text import (
     Unit,
     alone_in_ascii,
-    lowered,
     normalise,
     parts,
     parts_in,
@@ -39,6 +38,7 @@ from core.query.text import (
     words_in,
 )
 from core.query.tree import And, Entity, Node, Not, Operator, Or, Term, Words
+from core.utf8 import lowered
 
 # More needles or alternatives than this are not searched one by one: the table of words is faster then.
 MAX_NEEDLES = 12

@@ -26,6 +26,7 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from core.marks import bounded, mark_ranges
+from core.utf8 import beyond_ascii, utf8
 
 PIECE = 256
 
@@ -43,7 +44,6 @@ _TO_ASCII = (
 _ODD = re.compile(f"[{_UNSEEN}{_TO_ASCII}]")
 _BECOMES_ASCII = re.compile(f"[{_TO_ASCII}]")
 _UNSEEN_ONE = re.compile(f"[{_UNSEEN}]")
-_ASCII = bytes(range(128))
 # Not every character that `normalise` only turns into lower case, wherever it stands, but those of most posts.
 _SETTLED = (
     "\u00a1-\u00a7\u00a9\u00ab\u00ae\u00b0\u00b1\u00b6\u00b7\u00bb\u00bf-\u00de\u00e0-\u012f\u0131\u0134-\u013e\u014a-\u017e"
@@ -70,7 +70,7 @@ def normalise(text: str) -> str:
     """`text` in the one spelling that is compared. It distributes over texts joined by a line feed."""
     if text.isascii():
         return text.lower()
-    rest = _beyond_ascii(utf8(text))
+    rest = beyond_ascii(utf8(text))
     if _INVISIBLE.search(rest):
         text, rest = _INVISIBLE.sub("", text), _INVISIBLE.sub("", rest)
     if _UNSETTLED.search(rest) is None:
@@ -80,11 +80,6 @@ def normalise(text: str) -> str:
     text = bounded(text)
     # Folding can undo NFKC, so it comes in between, as in Unicode's own NFKC_Casefold.
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-
-
-def _beyond_ascii(text: bytes) -> str:
-    """The characters of UTF-8 that are not ASCII: few, and looking one up costs far more than finding it."""
-    return text.translate(None, _ASCII).decode("utf-8", "surrogatepass")
 
 
 # Whether one of some needles may stand in UTF-8 of lower case.
@@ -114,16 +109,6 @@ def words_in(needles: Sequence[bytes], *, at_once: bool) -> Sieve:
     return lambda low: part(low) and whole.search(low) is not None
 
 
-def utf8(text: str) -> bytes:
-    """UTF-8, of a text that may hold anything."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-def lowered(text: str) -> bytes:
-    """UTF-8 with the capitals of ASCII in lower case, and no others: twice as fast as `lower` of a text."""
-    return utf8(text).lower()
-
-
 @lru_cache(4096)
 def alone_in_ascii(word: str) -> re.Pattern[bytes] | None:
     """What finds a word of ASCII in `lowered(text)` where it surely is one of `words(normalise(text))`.
@@ -151,7 +136,7 @@ def surely_lacks(text: str, low: bytes, sieve: Sieve) -> bool:
     """
     if sieve(low):
         return False
-    if text.isascii() or _ODD.search(rest := _beyond_ascii(low)) is None:
+    if text.isascii() or _ODD.search(rest := beyond_ascii(low)) is None:
         return True
     return _BECOMES_ASCII.search(rest) is None and not _hides_in_ascii(text, set(_UNSEEN_ONE.findall(rest)))
 

@@ -8,17 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from rich.cells import cell_len
+from rich.cells import cell_len, get_character_cell_size
 
 from core.filter import Mode, Wanted, compile_filter
 from core.post import Author, Post
 from core.settings import Settings
 from core.snapshot import FeedRow, Filling, Gap, Verdict
 from tests.ui import scenes
+from tui import sanitise
 from tui.app import Dashboard
 from tui.feed_text import draw_title
 from tui.header import draw_header, draw_keys
-from tui.ink import line_width
+from tui.ink import cells, line_width
 from tui.keymap import resolve
 from tui.numbers import draw_numbers
 from tui.ring import Ring, Show
@@ -99,6 +100,18 @@ def assert_sound(feed, width):
         strip = feed.render_line(y)
         assert strip.cell_length == cell_len(strip.text) == width
         assert not [char for char in strip.text if unicodedata.category(char) in ("Cc", "Cs")]
+
+
+@given(
+    st.one_of(ANYTHING, st.text(alphabet="a É…⏎\n\t\u0301\u200cम\u093fÅ中😀\u200d🏽\u1112\u1161ｶﾞ", max_size=12))
+)
+def test_text_that_is_clean_at_a_glance_is_what_each_character_makes_of_it(text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sanitise, "_is_clean", lambda _: False)
+        expected = clean(text)
+        each = " ⏎ ".join(line.strip() for line in sanitise._walk(text.strip()).split("\n"))
+    assert clean(text) == expected == each
+    assert cells(expected) == sum(map(get_character_cell_size, expected))
 
 
 @given(ANYTHING)

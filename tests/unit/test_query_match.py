@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from core.errors import QueryError
 from core.post import Author, Post, Ref
-from core.query import lowered, parse_keywords, parse_topic
+from core.query import parse_keywords, parse_topic
 from core.query.match import MAX_NEEDLES
+from core.utf8 import lowered
 from tests.strategies import NASTY, QUERIES, TEXTS, WORDS
 
 

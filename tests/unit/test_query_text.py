@@ -14,7 +14,6 @@ from core.query import text as words_of_text
 from core.query.text import (
     PIECE,
     alone_in_ascii,
-    lowered,
     normalise,
     parts,
     parts_in,
@@ -24,6 +23,7 @@ from core.query.text import (
     words,
     words_in,
 )
+from core.utf8 import lowered
 from tests.unit.test_query_match import TEXTS
 
 
