@@ -88,19 +88,23 @@ What was found, and what became of it:
   made twice and thrown away twice, a quarter of the writer's work.
 - What is left to the writer is one loop with few calls. A row of the feed is a struct that holds the line, and
   makes the post of it when somebody looks.
+- A batch is judged step by step, each step over all of its lines, and not line by line: the processor keeps what
+  a step needs in its nearest cache, and the same calls took 14% less time.
 - A matched post costs several times an unmatched one. A word that stands between two signs of ASCII is a word of
-  the normal form, which therefore need not be made; the words of the window are remembered by the runs of
-  characters that they were read from; a tag's borders are asked after its sign was found; a name is counted in
-  one place.
+  the normal form, which therefore need not be made. Of the post, only what a topic can ask for is made; its date,
+  its numbers and its versions are not. The words of the window are remembered by the runs of bytes that they were
+  read from, which are split in half of the time of a text; a tag's borders are asked after its sign was found; a
+  name is counted in one place.
 - While a store works, the rows behind are read, decoded and made into documents.
 
 What is left: reading the JSON, which has to be whole before a post counts as consumed; Python's own steps
-between the parts; and for matched posts the Post, the window's words and the row in SQLite. With two
+between the parts; and for matched posts what they say, the window's words and the row in SQLite. With two
 processes the reader and the writer are left, which share one interpreter. A capture under pseudonyms, or one that
 was asked to forget somebody, decodes every line, and does so alone: whoever is to be left out must be known first.
 
-For the stretch goals the steps that are done for each line would have to leave Python: framing, the glance and the
-search for needles in one pass over a chunk, in compiled code.
+What the stretch goals would need: the steps that are done for each line would have to leave Python: framing, the
+glance and the search for needles in one pass over a chunk, in compiled code. Where the limit itself, which does
+nothing but read and insert, is nearer to a rival than the goal is, nothing on this machine would be enough.
 
 With more terms the verdict costs:
 
