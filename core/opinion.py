@@ -71,37 +71,41 @@ class Judge(msgspec.Struct, frozen=True, gc=False):
 
         One step for all lines, then the next one: what a step needs stays in the processor's caches.
         """
-        glance = self.glance
-        looks = [glance(raw) if len(raw) <= GLANCED else None for raw in lines]
-        opinions: list[Opinion | None] = [None if look is None else look.id for look in looks]
-        seen = [(place, look) for place, look in enumerate(looks) if look is not None]
-        words = [look.words for _, look in seen]
-        texts = [*map(utf8, words)]
-        lows = [*map(bytes.lower, texts)]
-        rest = [number for number, lacks in enumerate(map(self.lacks, words, lows)) if not lacks]
-        said = [seen[number][1].content() for number in rest]
-        for number, content in zip(rest, said, strict=True):
-            if content.text is not words[number]:
-                texts[number] = utf8(content.text)
-                lows[number] = texts[number].lower()
-        terms = [
-            self.match_rest(content, lows[number], self.quoted) for number, content in zip(rest, said, strict=True)
-        ]
+        glance, lacks, match_rest, quoted = self.glance, self.lacks, self.match_rest, self.quoted
+        glances = [glance(raw) if len(raw) <= GLANCED else None for raw in lines]
+        opinions: list[Opinion | None] = [None if seen is None else seen.id for seen in glances]
+        looks = [_Look(place, seen, utf8(seen.words)) for place, seen in enumerate(glances) if seen is not None]
+        for look in looks:
+            look.low = look.text.lower()
+        rest = [look for look in looks if not lacks(look.seen.words, look.low)]
+        said = [(look, look.seen.content()) for look in rest]
+        for look, content in said:
+            if content.text is not look.seen.words:
+                look.text = utf8(content.text)
+                look.low = look.text.lower()
         about = [
-            (number, content, matched)
-            for number, content, matched in zip(rest, said, terms, strict=True)
-            if matched is not None
+            (look, content, matched)
+            for look, content in said
+            if (matched := match_rest(content, look.low, quoted)) is not None
         ]
-        hashes = [_hash(texts[number]) for number, *_ in about]
         names = [
-            names_of(content, lows[number])
-            if len(raw := lines[seen[number][0]]) < SURELY_SHOWN
-            else names_of(shown_of(seen[number][1].post(), raw))
-            for number, content, _ in about
+            names_of(content, look.low)
+            if len(raw := lines[look.place]) < SURELY_SHOWN
+            else names_of(shown_of(look.seen.post(), raw))
+            for look, content, _ in about
         ]
-        for (number, content, matched), hashed, told in zip(about, hashes, names, strict=True):
-            opinions[seen[number][0]] = About(content.id, matched, hashed, told)
+        for (look, content, matched), told in zip(about, names, strict=True):
+            opinions[look.place] = About(content.id, matched, _hash(look.text), told)
         return opinions
+
+
+class _Look(msgspec.Struct, gc=False):
+    """A line that is a post."""
+
+    place: int
+    seen: Glance
+    text: bytes  # all of its words in UTF-8, and when it may be about the topic, its text
+    low: bytes = b""  # the same, `lowered`
 
 
 def think(judge: Judge, lines: Sequence[bytes]) -> Answer:

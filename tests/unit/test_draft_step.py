@@ -11,7 +11,7 @@ from core.bounds import Bounds
 from core.connection import Line
 from core.draft import Drafter
 from core.journal import AfterMark, Entry, GapMark, Tombstones
-from core.opinion import GLANCED, About, Judge, text_hash
+from core.opinion import GLANCED, SHOWN, SURELY_SHOWN, About, Judge, text_hash
 from core.privacy import Privacy
 from core.query import LONGEST_POST, parse_topic
 from core.snapshot import Verdict
@@ -241,6 +241,17 @@ def test_an_opinion_takes_no_more_than_a_glance():
     judge = Judge.by(parse_topic("music"), glance("x"), quoted=False)
     lines = [line("1", "jazz", size=GLANCED).raw, line("2", "jazz", size=GLANCED + 1).raw, b"", b"{}"]
     assert judge(lines) == ["1", None, None, None]
+
+
+def test_names_are_those_of_as_much_of_a_post_as_is_shown_whichever_way_it_goes():
+    tag = "a" * (GLANCED - 100)  # it is in the text, and among the tags once more: too much to be shown
+    monster = line("1", f"music #{tag}")
+    assert SURELY_SHOWN <= len(monster.raw) <= GLANCED
+    shown = DECODE(monster.raw).within(SHOWN)
+    assert shown.tags != (tag,)
+    short, long = line("2", "music é"), line("3", "music é", size=GLANCED + 1)
+    expected = [names_of(shown), *[names_of(DECODE(short.raw))] * 2]
+    assert drafter().draft([monster, short, long], 0).names == expected
 
 
 def test_an_opinion_heeds_a_quoted_text_when_it_is_to():
