@@ -95,7 +95,8 @@ What was found, and what became of it:
   its numbers and its versions are not. The words of the window are remembered by the runs of bytes that they were
   read from, which are split in half of the time of a text; a tag's borders are asked after its sign was found; a
   name is counted in one place.
-- While a store works, the rows behind are read, decoded and made into documents.
+- While a store works, the rows behind are read, decoded and made into documents. A batch goes to MongoDB as two
+  inserts at a time: FerretDB alone takes 9,800 documents a second then, and 8,000 of one after the other.
 
 What is left: reading the JSON, which has to be whole before a post counts as consumed; Python's own steps
 between the parts; and for matched posts what they say, the window's words and the row in SQLite. With two

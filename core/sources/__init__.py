@@ -9,6 +9,7 @@ also hold `glance(raw) -> Glance | None`: a cheap look at a line, which refuses 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import cast
 
@@ -31,6 +32,7 @@ def create(name: str, settings: Settings, keywords: str) -> Source:
     return cast(Callable[[Settings, str], Source], module.create)(settings, keywords)
 
 
+@cache
 def decoder(name: str) -> Callable[[bytes], Post]:
     """The function that decodes that source's lines: pure, and raises nothing but Undecodable.
 

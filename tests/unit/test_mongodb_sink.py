@@ -234,18 +234,66 @@ def test_the_settings_size_of_an_insert_is_kept_and_nothing_waits_for_the_first_
     sink = sink_of(batch_size=2)
     sink.open()
     assert put(sink, [make_row(seq) for seq in range(1, 6)]) == [STORED] * 5
-    assert [len(keys) for _, keys, _ in server.asked("insert_many")] == [2, 2, 1]
+    assert sorted(len(keys) for _, keys, _ in server.asked("insert_many")) == [1, 2, 2]
     assert {(place, options["ordered"]) for place, _, options in server.asked("insert_many")} == {(PLACE, False)}
 
 
 def test_an_insert_weighs_no_more_than_goes_through_in_time(server, sink, monkeypatch):
     weight = len(encode(make_row(1), raw=False))
-    for bound, sizes in ((3 * weight, [3, 3, 1]), (3 * weight - 1, [2, 2, 2, 1]), (1, [1] * 7)):
+    for bound, sizes in ((3 * weight, [1, 3, 3]), (3 * weight - 1, [1, 2, 2, 2]), (1, [1] * 7)):
         monkeypatch.setattr(module, "INSERT_BYTES", bound)
         server.calls.clear()
         server.documents.clear()
         put(sink, [make_row(seq) for seq in range(1, 8)])
-        assert [len(keys) for _, keys, _ in server.asked("insert_many")] == sizes
+        assert sorted(len(keys) for _, keys, _ in server.asked("insert_many")) == sizes
+
+
+def test_two_inserts_are_on_their_way_at_a_time_and_no_more(server, sink, monkeypatch):
+    meet = threading.Barrier(2, timeout=PATIENCE)
+    under_way: list[int] = []
+
+    def insert():
+        under_way.append(1)
+        meet.wait()  # none is answered before both are there
+        assert len(under_way) == 2
+        meet.wait()
+        under_way.clear()
+        meet.wait()
+
+    server.before["insert_many"] = insert
+    monkeypatch.setattr(module, "FEW", 2)
+    rows = [make_row(seq) for seq in range(1, 8)]
+    assert [len(part) for part, _ in sink.prepare(rows)] == [4, 3]
+    server.stored(rows[1].post.key, capture="another")
+    assert put(sink, rows) == [STORED, DUPLICATE] + [STORED] * 5
+    with_four = sink_of(batch_size=2)
+    with_four.open()
+    assert put(with_four, [make_row(seq) for seq in range(11, 19)]) == [STORED] * 8
+    assert len(sink.prepare(rows[:2])) == 1  # they are sooner inserted than shared out
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_when_one_of_two_inserts_fails_the_other_is_waited_for(sink, hang, monkeypatch, broken):
+    """What is sent again meets none of it on its way."""
+    monkeypatch.setattr(module, "FEW", 1)
+    answered = []
+    met = threading.Event()
+
+    def insert(part, documents):
+        if part[0].seq == broken:
+            met.set()
+            raise Unavailable("broken")
+        hang.wait(PATIENCE)
+        answered.append(part[0].seq)
+
+    monkeypatch.setattr(sink, "_insert", insert)
+    thread, told = waiting(lambda: put(sink, [make_row(seq) for seq in (0, 1)]))
+    assert met.wait(PATIENCE)
+    thread.join(0.1)
+    assert told == []
+    hang.set()
+    thread.join(PATIENCE)
+    assert (answered, told) == ([1 - broken], ["broken"])
 
 
 def test_the_raw_line_is_stored_by_setting(server):
