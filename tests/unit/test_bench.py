@@ -129,7 +129,7 @@ def test_ratios_are_of_medians_and_take_the_one_measurement_of_who_keeps_all():
 
 def test_the_guard_speaks_when_a_factor_is_lost_and_only_then():
     assert broken(everything(cpu=5.0)) == []
-    trouble = broken(everything(cpu=49.0))
+    trouble = broken(everything(cpu=30.0))
     assert len(trouble) == 1
     assert SEED.name in trouble[0]
     assert len(broken(everything(cpu=500.0))) == 3
