@@ -220,7 +220,7 @@ def test_wrong_usage(tmp_path, case):
 @pytest.mark.parametrize(
     "place",
     [
-        "core.opinion:text_hash",  # the writer's thread
+        "core.opinion:_hash",  # the writer's thread
         "core.sources.x.body:LineBody.feed",  # the source's thread
         "core.sources.x.auth:Credentials.token",  # with the secrets in its hands
         "core.sinks.mongodb:MongodbSink._connect",  # the sink's thread
