@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
 from heapq import nlargest
 from itertools import chain, groupby
 from operator import attrgetter, itemgetter
@@ -97,17 +96,12 @@ def names_of(post: Content, low: bytes | None = None) -> Names:
     words.discard(_NONE)
     tags, links, author, lang = post.tags, post.links, post.author.username, post.lang
     return Names(
-        {*map(_tag, tags)} if tags else (),
+        {f"#{tag.casefold()}" for tag in tags} if tags else (),
         (f"@{author}",) if author else (),
         {*links} if links else (),
         (lang,) if lang else (),
         words,
     )
-
-
-@lru_cache(KNOWN)
-def _tag(tag: str) -> str:
-    return f"#{tag.casefold()}"
 
 
 def _words_in(run: bytes) -> list[str]:

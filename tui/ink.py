@@ -40,14 +40,24 @@ INKS = (
     "key",  # a key one can press
 )
 
+KNOWN_LENGTH = 600  # characters of the longest text whose width is remembered: a row of the feed, no monster
 ON_LOUD = frozenset(("hit", "chip", "warn-chip", "bad-chip"))  # inks with a background of their own
 
 
-@lru_cache(1024)  # a text is measured several times until it is drawn
 def cells(text: str) -> int:
     """Cells that a text takes. Rich asks for each character, and hardly one is beyond ASCII."""
     if text.isascii():
         return len(text)
+    return known_cells(text) if len(text) <= KNOWN_LENGTH else _count(text)
+
+
+@lru_cache(1024)
+def known_cells(text: str) -> int:
+    """The same, remembered: a text is measured several times until it is drawn."""
+    return _count(text)
+
+
+def _count(text: str) -> int:
     rest = beyond_ascii(utf8(text))
     return len(text) - len(rest) + sum(map(get_character_cell_size, rest))
 

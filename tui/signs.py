@@ -115,7 +115,7 @@ def count_one_cell() -> bool:
     """
     from rich.cells import cached_cell_len, get_character_cell_size  # noqa: PLC0415
 
-    from tui.ink import cells  # noqa: PLC0415
+    from tui.ink import known_cells  # noqa: PLC0415
 
     try:
         from rich._unicode_data import load  # noqa: PLC0415 - Rich has no public way to say this
@@ -129,7 +129,7 @@ def count_one_cell() -> bool:
     for first, last, width in widths:
         counted += _without_signs(first, last) if width == 0 else [(first, last, width)]
     widths[:] = counted
-    for known in (get_character_cell_size, cached_cell_len, cells):
+    for known in (get_character_cell_size, cached_cell_len, known_cells):
         known.cache_clear()
     return get_character_cell_size("\u093f") == 1
 

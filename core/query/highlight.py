@@ -126,12 +126,7 @@ _one_for_one = _OneForOne()
 
 def _is_lowered(text: str, normal: str) -> bool:
     """Whether each character became one in its place, which is that of `lower`. Few have to be looked up."""
-    return text.lower() == normal and all(map(_is_one, beyond_ascii(utf8(text))))
-
-
-@lru_cache(_KNOWN)
-def _is_one(char: str) -> bool:
-    return _one_for_one[ord(char)] != _NONE
+    return text.lower() == normal and all(_one_for_one[ord(char)] != _NONE for char in beyond_ascii(utf8(text)))
 
 
 def _tail() -> str:

@@ -19,7 +19,7 @@ from tui import sanitise
 from tui.app import Dashboard
 from tui.feed_text import draw_title
 from tui.header import draw_header, draw_keys
-from tui.ink import cells, line_width
+from tui.ink import cells, known_cells, line_width
 from tui.keymap import resolve
 from tui.numbers import draw_numbers
 from tui.ring import Ring, Show
@@ -112,6 +112,14 @@ def test_text_that_is_clean_at_a_glance_is_what_each_character_makes_of_it(text)
         each = " ⏎ ".join(line.strip() for line in sanitise._walk(text.strip()).split("\n"))
     assert clean(text) == expected == each
     assert cells(expected) == sum(map(get_character_cell_size, expected))
+
+
+def test_the_width_of_a_monster_is_not_remembered():
+    known_cells.cache_clear()
+    assert cells("é" * 100_000) == 100_000
+    assert known_cells.cache_info().currsize == 0
+    assert cells("é中") == 3
+    assert known_cells.cache_info().currsize == 1
 
 
 @given(ANYTHING)
